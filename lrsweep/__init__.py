@@ -1,0 +1,3 @@
+"""lrsweep: which learning rate should I use, and how sure can I be?"""
+
+__version__ = "0.1.0"

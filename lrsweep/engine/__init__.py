@@ -1,0 +1,1 @@
+"""Numbers only: networks, optimizers, schedules and the training loop, over arrays with a leading run axis."""

@@ -1,0 +1,224 @@
+"""A multilayer perceptron over stacks: layout, initial weights, forward and backward pass.
+
+The parameters of R runs are one buffer (R, P). A layer is a view (R, out, in + 1) into it whose last column is the bias,
+and every activation (R, in + 1, B) ends in a row of ones, so a bias costs no operation of its own, forward or backward.
+Activations keep the batch last and logits the class first, (C, R·B): what the softmax sums over is then whole rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lrsweep.vocabulary import Array
+
+WEIGHTS, ORDER = 0, 1
+"""Keys of a seed's random streams: one for the initial weights, one for the order of the data."""
+
+SPARE = 8
+"""Unused columns beside the logits. Without them NumPy would see one run with one row as a vector, take another path
+through its matrix product and its sums, and end in other bits than the same run in a stack."""
+
+
+def stream(seed: int, key: int) -> np.random.Generator:
+    """A seed's random numbers for one purpose; they depend on nothing else."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(key,))))
+
+
+@dataclass(frozen=True)
+class Activation:
+    """`apply(z, slope)` turns z into its activation in place and, unless slope is None, writes the derivative there.
+
+    `gain` is the factor of the initial weights that keeps the signal's size (He et al. 2015; 1 where it saturates).
+    """
+
+    apply: Callable[[Array, Array | None], None]
+    gain: float
+    slope_type: type[np.generic] | None = None
+
+
+def relu(z: Array, slope: Array | None) -> None:
+    """max(z, 0); its slope is a mask."""
+    if slope is not None:
+        np.greater(z, 0, out=slope)
+    np.maximum(z, 0, out=z)
+
+
+def tanh(z: Array, slope: Array | None) -> None:
+    """tanh z; slope 1 − tanh² z."""
+    np.tanh(z, out=z)
+    if slope is not None:
+        np.square(z, out=slope)
+        np.subtract(1, slope, out=slope)
+
+
+def logistic(z: Array, slope: Array | None) -> None:
+    """1 / (1 + exp(−z)); slope s·(1 − s)."""
+    np.negative(z, out=z)
+    np.exp(z, out=z)
+    z += 1
+    np.reciprocal(z, out=z)
+    if slope is not None:
+        np.subtract(1, z, out=slope)
+        slope *= z
+
+
+def gelu(z: Array, slope: Array | None) -> None:
+    """½z·(1 + tanh u) with u = √(2/π)·(z + 0.044715z³): Hendrycks & Gimpel's tanh form, since NumPy has no erf."""
+    root = np.sqrt(2 / np.pi).astype(z.dtype)
+    square = z * z
+    t = np.tanh(root * z * (1 + z.dtype.type(0.044715) * square))
+    if slope is not None:
+        slope[...] = 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * root * (1 + z.dtype.type(3 * 0.044715) * square)
+    z *= 0.5 * (1 + t)
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": Activation(relu, gain=2**0.5, slope_type=np.bool_),
+    "tanh": Activation(tanh, gain=1),
+    "gelu": Activation(gelu, gain=2**0.5),
+    "logistic": Activation(logistic, gain=1),
+}
+
+
+def sizes(n_features: int, width: int, depth: int, n_outputs: int) -> tuple[int, ...]:
+    """Units per layer, inputs and outputs included.
+
+    >>> sizes(64, 16, 2, 10)
+    (64, 16, 16, 10)
+    """
+    return (n_features, *[width] * depth, n_outputs)
+
+
+def n_parameters(units: Sequence[int]) -> int:
+    """P, biases included.
+
+    >>> n_parameters((64, 16, 10))
+    1210
+    """
+    return sum(outs * (ins + 1) for ins, outs in zip(units, units[1:], strict=False))
+
+
+def layers(flat: Array, units: Sequence[int]) -> list[Array]:
+    """Views (R, out, in + 1) into a buffer (R, P), input layer first."""
+    views, start = [], 0
+    for ins, outs in zip(units, units[1:], strict=False):
+        end = start + outs * (ins + 1)
+        views.append(flat[:, start:end].reshape(len(flat), outs, ins + 1))
+        start = end
+    return views
+
+
+def initial(units: Sequence[int], activation: str, seed: int) -> Array:
+    """Initial parameters (P,) in float64: normal weights of deviation gain/√in, zero biases.
+
+    The output layer has gain 1: its logits start small, and the untrained loss near chance.
+    """
+    flat = np.zeros((1, n_parameters(units)))
+    random = stream(seed, WEIGHTS)
+    hidden = layers(flat, units)
+    for i, layer in enumerate(hidden):
+        _, outs, columns = layer.shape
+        gain = ACTIVATIONS[activation].gain if i < len(hidden) - 1 else 1.0
+        layer[0, :, :-1] = random.standard_normal((outs, columns - 1)) * gain / np.sqrt(columns - 1)
+    return flat[0]
+
+
+def with_ones(x: Array) -> Array:
+    """x (N, D) with a column of ones, (N, D + 1), which the bias multiplies."""
+    return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
+
+
+class Network:
+    """Workspace in which R runs pass over B rows: nothing of any size is allocated on the way."""
+
+    def __init__(self, units: Sequence[int], activation: str, task: str, n_runs: int, n_rows: int, dtype: Any) -> None:
+        self.activation = ACTIVATIONS[activation]
+        self.hidden = [np.empty((n_runs, n + 1, n_rows), dtype) for n in units[1:-1]]
+        self.slopes: list[Array | None] = [None] * len(self.hidden)
+        columns = n_runs * n_rows
+        self.flat = np.zeros((units[-1], columns + SPARE), dtype)
+        self.outputs = self.flat[:, :columns].reshape(units[-1], n_runs, n_rows)
+        self.places = np.arange(columns).reshape(n_runs, n_rows)
+        self.loss = self.cross_entropy if task == "classification" else self.squared_error
+
+    def forward(self, weights: Sequence[Array], x: Array) -> None:
+        """Leaves logits or predictions in `outputs` (C, R, B); x is (1 or R, D + 1, B) with its row of ones."""
+        signal = x
+        for layer, z, slope in zip(weights, self.hidden, self.slopes, strict=False):
+            np.matmul(layer, signal, out=z[:, :-1])  # (R, H, in + 1) @ (R, in + 1, B) -> (R, H, B)
+            self.activation.apply(z, slope)
+            z[:, -1] = 1
+            signal = z
+        np.matmul(weights[-1], signal, out=self.outputs.transpose(1, 0, 2))
+
+    def cross_entropy(self, labels: Array) -> Array:
+        """Each row's −ln p(label), (R, B), for labels (1 or R, B); `outputs` become its derivative, p − one-hot."""
+        flat = self.flat
+        flat -= flat.max(axis=0)
+        chosen = labels * flat.shape[1] + self.places
+        logit = flat.take(chosen, mode="clip")
+        np.exp(flat, out=flat)
+        total = flat.sum(axis=0)
+        flat /= total
+        flat.reshape(-1)[chosen] -= 1
+        loss: Array = np.log(total[: self.places.size]).reshape(self.places.shape) - logit
+        return loss
+
+    def squared_error(self, targets: Array) -> Array:
+        """Each row's squared error, (R, B), for targets (1 or R, B); `outputs` become its derivative."""
+        self.outputs -= targets
+        loss: Array = np.square(self.outputs[0])
+        self.outputs *= 2
+        return loss
+
+
+class Learner(Network):
+    """A network with the room to go back: R runs over batches of B rows, in S = 1 shared or R orders of the data."""
+
+    def __init__(
+        self, units: Sequence[int], activation: str, task: str, n_runs: int, n_rows: int, n_orders: int, dtype: Any
+    ) -> None:
+        super().__init__(units, activation, task, n_runs, n_rows, dtype)
+        self.slopes = [np.empty(h.shape, self.activation.slope_type or dtype) for h in self.hidden]
+        self.deltas = [np.empty_like(h) for h in self.hidden]
+        self.x = np.empty((n_orders, n_rows, units[0] + 1), dtype)
+        self.x_transposed = np.empty((n_orders, units[0] + 1, n_rows), dtype)
+
+    def differentiate(
+        self, weights: Sequence[Array], grads: Sequence[Array], inputs: Array, targets: Array, rows: Array
+    ) -> Array:
+        """The loss of each row, (R, B), and into `grads` the gradient of its mean; inputs (N, D + 1), rows (S, B)."""
+        inputs.take(rows, axis=0, out=self.x, mode="clip")
+        self.x_transposed[...] = self.x.transpose(0, 2, 1)  # a product reads it faster in this order than as a view
+        self.forward(weights, self.x_transposed)
+        loss = self.loss(targets.take(rows))
+        self.backward(weights, grads)
+        return loss
+
+    def backward(self, weights: Sequence[Array], grads: Sequence[Array]) -> None:
+        """From the rows' derivatives in `outputs` to every layer's gradient of the mean, written into `grads`."""
+        self.outputs *= 1 / self.x.shape[1]
+        delta = self.outputs.transpose(1, 0, 2)
+        for i in reversed(range(len(self.hidden))):
+            np.matmul(delta, self.hidden[i].transpose(0, 2, 1), out=grads[i + 1])  # (R, out, B) @ (R, B, in + 1)
+            np.matmul(weights[i + 1].transpose(0, 2, 1), delta, out=self.deltas[i])  # (R, in + 1, out) @ (R, out, B)
+            self.deltas[i] *= self.slopes[i]
+            delta = self.deltas[i][:, :-1]
+        np.matmul(delta, self.x, out=grads[0])
+
+
+def stacking_is_exact() -> bool:
+    """Whether this machine's matrix product gives a matrix in a stack the same bits as that matrix alone. Takes 10 ms."""
+    random = np.random.default_rng(0)
+    for rows, inner, columns in [(10, 65, 32), (16, 65, 32), (64, 65, 1), (65, 10, 32), (100, 31, 7), (256, 65, 128)]:
+        for dtype in (np.float32, np.float64):
+            left = random.standard_normal((3, rows, inner)).astype(dtype)
+            right = random.standard_normal((3, inner, columns)).astype(dtype)
+            together = left @ right
+            if not all(np.array_equal(together[r : r + 1], left[r : r + 1] @ right[r : r + 1]) for r in range(3)):
+                return False
+    return True

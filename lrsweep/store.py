@@ -1,0 +1,415 @@
+"""What a sweep found: a SQLite database, which is the truth, and the CSV files, which are views of it.
+
+A run is finished if and only if its row is committed. One process writes, and holds the folder's lock while it does;
+any number may read meanwhile. The rollback journal rather than WAL, so that network folders work.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import fcntl
+import json
+import os
+import platform
+import secrets
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from io import FileIO, StringIO
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from lrsweep.vocabulary import (
+    CRASHED,
+    CURVE_COLUMNS,
+    DIVERGED,
+    FAILED,
+    FINISHED,
+    FORMAT,
+    NUMERICS,
+    STOPPED,
+    Array,
+    BusyError,
+    Outcome,
+    Scalar,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DATABASE = "sweep.db"
+
+APPLICATION = int.from_bytes(b"lrsw")
+"""Marks the file as ours (`PRAGMA application_id`); the layout's number, FORMAT, is in `PRAGMA user_version`."""
+
+# `runs` copies its settings from the plan, so that a run can still be shown when a later plan is without it.
+# `run_status` answers what is done without touching the pages that hold the curves.
+# Both views match `numerics` too: a row that other training code left behind counts as stale, never as done.
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE plan (
+    position INTEGER PRIMARY KEY,
+    run_id   TEXT NOT NULL UNIQUE,
+    numerics INTEGER NOT NULL,
+    settings TEXT NOT NULL  -- JSON
+);
+CREATE TABLE runs (
+    run_id   TEXT PRIMARY KEY,
+    numerics INTEGER NOT NULL,
+    status   TEXT NOT NULL,
+    reason   TEXT NOT NULL,
+    settings TEXT NOT NULL, -- JSON
+    metrics  TEXT NOT NULL, -- JSON, with NaN and Infinity
+    timing   TEXT NOT NULL, -- JSON
+    curve    BLOB NOT NULL  -- float64, little-endian, rows of CURVE_COLUMNS
+);
+CREATE INDEX run_status ON runs (run_id, numerics, status);
+CREATE VIEW planned AS
+    SELECT position, run_id, plan.settings, status, reason, metrics, timing, curve
+    FROM plan LEFT JOIN runs USING (run_id, numerics);
+CREATE VIEW stale AS
+    SELECT * FROM runs WHERE (run_id, numerics) NOT IN (SELECT run_id, numerics FROM plan);
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {FORMAT};
+COMMIT;
+"""  # noqa: S608 -- the two numbers are ours
+
+PLANNED = "SELECT run_id, status, reason, settings, metrics FROM planned ORDER BY position"
+STALE = "SELECT run_id, status, reason, settings, metrics FROM stale ORDER BY run_id"
+CURVES = "SELECT run_id, curve FROM planned WHERE status IS NOT NULL ORDER BY position"
+TIMINGS = "SELECT run_id, timing FROM planned WHERE status IS NOT NULL ORDER BY position"
+ADD = """
+INSERT OR REPLACE INTO runs (run_id, numerics, status, reason, settings, metrics, timing, curve)
+VALUES (:run_id, :numerics, :status, :reason,
+        (SELECT settings FROM plan WHERE run_id = :run_id), :metrics, :timing, :curve)
+"""
+
+Record = dict[str, Any]
+"""A row of `runs.csv` or `timings.csv`: column → value."""
+
+
+class Store:
+    """A results folder. Made by `create` to write it or by `open` to read it, and closed by `with`.
+
+    Every method raises StoreError, with a line for the user, where the disk or the database does not play along.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> curve = np.zeros((1, len(CURVE_COLUMNS)))
+    >>> with TemporaryDirectory() as results, Store.create(Path(results, "demo")) as store:
+    ...     store.set_plan([("r1", {"width": 16}), ("r2", {"width": 32})], about={"task": "classification"})
+    ...     store.add([Outcome("r2", "finished", "", {"val_loss": 0.1}, curve)])
+    ...     store.write_views()
+    ...     print(Path(results, "demo", "runs.csv").read_text(), end="")
+    run_id,status,reason,width,val_loss
+    r2,finished,,32,0.1
+    """
+
+    def __init__(self, folder: Path, database: sqlite3.Connection, resources: ExitStack) -> None:
+        self.folder = folder
+        self._path = folder / DATABASE
+        self._database = database
+        self._resources = resources
+
+    @classmethod
+    def create(cls, folder: Path) -> Self:
+        """Open a folder to write it, made where it is missing. Raises BusyError while another process writes it."""
+        path = folder / DATABASE
+        with ExitStack() as resources:
+            with _explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                resources.enter_context(_lock(folder))
+                for leftover in folder.glob(".*.tmp"):
+                    leftover.unlink()
+            with _explained(path):
+                database = resources.enter_context(_connect(path, "rwc"))
+                if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    database.executescript(SCHEMA)
+                _check_format(database, path)
+                database.execute("PRAGMA journal_mode = DELETE")
+                database.execute("PRAGMA synchronous = FULL")
+            return cls(folder, database, resources.pop_all())
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open a folder to read it, whether or not another process writes it."""
+        path = folder / DATABASE
+        with ExitStack() as resources, _explained(path):
+            if not path.exists() or path.stat().st_size == 0:
+                raise StoreError(f"{folder} holds no results (no {DATABASE} in it); `lrsweep run` makes them")
+            # Not mode=ro: a reader too must be able to roll back what a killed writer left half done.
+            database = resources.enter_context(_connect(path, "rw"))
+            database.execute("PRAGMA query_only = ON")
+            _check_format(database, path)
+            return cls(folder, database, resources.pop_all())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    def set_plan(self, planned: Sequence[tuple[str, Mapping[str, Scalar | None]]], about: Mapping[str, Any]) -> None:
+        """Replace the plan: run_ids in order, each with its settings by CSV column; `about` is kept as given (JSON).
+
+        Stored runs that it is without become stale; those of an earlier plan that it has again are done again.
+        """
+        rows = [(at, run_id, NUMERICS, json.dumps(settings)) for at, (run_id, settings) in enumerate(planned)]
+        described = json.dumps(about)
+        with self._transaction():
+            self._database.execute("DELETE FROM plan")
+            self._database.executemany("INSERT INTO plan VALUES (?, ?, ?, ?)", rows)
+            self._database.execute("INSERT OR REPLACE INTO meta VALUES ('about', ?)", [described])
+
+    def about(self) -> dict[str, Any]:
+        """What `set_plan` was told of the sweep; empty before the first plan."""
+        with _explained(self._path):
+            row = self._database.execute("SELECT value FROM meta WHERE key = 'about'").fetchone()
+            return dict(json.loads(row[0])) if row else {}
+
+    def statuses(self) -> dict[str, str]:
+        """run_id → status of every run that the present numerics trained, stale ones too."""
+        with _explained(self._path):
+            return dict(self._database.execute("SELECT run_id, status FROM runs WHERE numerics = ?", [NUMERICS]))
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Store runs of the plan, all of them or none; a run that was trained again replaces its row."""
+        rows = [
+            {
+                "run_id": outcome.run_id,
+                "numerics": NUMERICS,
+                "status": outcome.status,
+                "reason": outcome.reason,
+                "metrics": json.dumps(outcome.metrics),
+                "timing": json.dumps(outcome.timing),
+                "curve": np.asarray(outcome.curve, "<f8").tobytes(),
+            }
+            for outcome in outcomes
+        ]
+        with self._transaction():
+            self._database.executemany(ADD, rows)
+
+    def counts(self) -> dict[str, int]:
+        """How many runs of the plan are done and new, how many stored ones are stale, and the done ones by status."""
+        with _explained(self._path):
+            by_status = Counter(dict(self._database.execute("SELECT status, count(*) FROM planned GROUP BY status")))
+            [stale] = self._database.execute("SELECT count(*) FROM stale").fetchone()
+        new = by_status.pop(None, 0)
+        return {"done": by_status.total(), "new": new, "stale": stale} | {
+            status: by_status[status] for status in (FINISHED, DIVERGED, STOPPED, FAILED, CRASHED)
+        }
+
+    def write_views(self) -> None:
+        """Write runs.csv, curves.csv and timings.csv, each of them whole or not at all."""
+        write_file(self.folder / "runs.csv", _table(*self._runs(PLANNED)))
+        write_file(self.folder / "curves.csv", _curve_lines(self._curve_columns(), self._curves()))
+        write_file(self.folder / "timings.csv", _table(*self._timings()))
+
+    def runs(self, *, stale: bool = False) -> pd.DataFrame:
+        """The content of runs.csv; or, in the same form, the stale runs with the settings of their own plan."""
+        return _frame(*self._runs(STALE if stale else PLANNED))
+
+    def curves(self) -> pd.DataFrame:
+        """The content of curves.csv."""
+        run_ids, curves = [], [np.empty((0, len(CURVE_COLUMNS)))]
+        for run_id, curve in self._curves():
+            run_ids += [run_id] * len(curve)
+            curves.append(curve)
+        frame = _frame(self._curve_columns(), np.concatenate(curves)).astype({"epoch": int, "step": int})
+        frame.insert(0, "run_id", run_ids)
+        return frame
+
+    def timings(self) -> pd.DataFrame:
+        """The content of timings.csv."""
+        return _frame(*self._timings())
+
+    def _runs(self, query: str) -> tuple[list[str], list[Record]]:
+        """Columns and rows. Settings of runs not yet done have columns too, so that these stay as a sweep goes on."""
+        described, measured = [], []
+        with _explained(self._path):
+            for run_id, status, reason, settings, metrics in self._database.execute(query):
+                described.append({"run_id": run_id, "status": status, "reason": reason} | json.loads(settings))
+                measured.append(json.loads(metrics) if status else {})
+        columns = _union([dict.fromkeys(("run_id", "status", "reason")), *described, *measured])
+        rows = zip(described, measured, strict=True)
+        return columns, [settings | metrics for settings, metrics in rows if settings["status"]]
+
+    def _timings(self) -> tuple[list[str], list[Record]]:
+        with _explained(self._path):
+            records = [{"run_id": run_id} | json.loads(timing) for run_id, timing in self._database.execute(TIMINGS)]
+        return _union([{"run_id": None}, *records]), records
+
+    def _curves(self) -> Iterator[tuple[str, Array]]:
+        """run_id and (epochs_done + 1, len(CURVE_COLUMNS)), one by one, since all of them may be gigabytes."""
+        with _explained(self._path):
+            for run_id, curve in self._database.execute(CURVES):
+                yield run_id, np.frombuffer(curve, "<f8").reshape(-1, len(CURVE_COLUMNS))
+
+    def _curve_columns(self) -> list[str]:
+        regression = self.about().get("task") == "regression"
+        return [column.replace("accuracy", "r2") if regression else column for column in CURVE_COLUMNS]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing, also if the process is killed or the disk is full."""
+        with _explained(self._path), self._database:
+            yield
+
+
+def write_file(path: Path, content: bytes | Iterable[str]) -> None:
+    """Write a file whole or not at all: a reader, a crash or a full disk finds the old one or the new one.
+
+    Raises StoreError, and then leaves the old file in place.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    chunks = [content] if isinstance(content, bytes) else map(str.encode, content)
+    with _explained(path):
+        try:
+            with temporary.open("xb") as file:
+                file.writelines(chunks)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def next_backup(folder: Path) -> Path:
+    """Where `--fresh` keeps an old folder: the first free `<name>.bak-N`.
+
+    >>> next_backup(Path("results/digits")).name
+    'digits.bak-1'
+    """
+    return next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.bak-{n}")).exists())
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a folder to its next backup, and return that. Raises BusyError while a sweep writes it."""
+    with _explained(folder), _lock(folder):
+        return folder.rename(next_backup(folder))
+
+
+def _lock(folder: Path) -> FileIO:
+    """Take the folder for this process until the file is closed. The kernel frees it however the process ends.
+
+    So it is never stale and nobody has to remove it; what the file says is for people only.
+    """
+    with ExitStack() as opened:
+        lock = opened.enter_context((folder / ".lock").open("ab+", buffering=0))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            holder = lock.read().decode() or "another process"
+            raise BusyError(f"{folder} is already being written by {holder}; wait for it or stop it") from error
+        lock.truncate(0)
+        lock.write(f"pid {os.getpid()} on host {platform.node()} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
+        opened.pop_all()
+        return lock
+
+
+def _connect(path: Path, mode: str) -> closing[sqlite3.Connection]:
+    # A minute, since a reader may hold the file for as long as it takes to read every curve from a slow disk.
+    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=60))
+
+
+def _check_format(database: sqlite3.Connection, path: Path) -> None:
+    [application] = database.execute("PRAGMA application_id").fetchone()
+    [version] = database.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise StoreError(f"{path} is not a database of lrsweep; name another folder with --results")
+    if version > FORMAT:
+        newer = f"{path} was written by a newer lrsweep (format {version}; this one reads up to {FORMAT})"
+        raise StoreError(f"{newer}; upgrade lrsweep, or name another folder with --results")
+
+
+def _table(columns: list[str], records: list[Record]) -> bytes:
+    """CSV. Python writes the shortest text that reads back as the same float; None becomes empty."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(record.get(column)) for column in columns] for record in records)
+    return text.getvalue().encode()
+
+
+def _curve_lines(columns: list[str], curves: Iterable[tuple[str, Array]]) -> Iterator[str]:
+    """Lines of CSV, joined by hand: numbers need no quoting, and there are a hundred times as many as in runs.csv."""
+    yield f"run_id,{','.join(columns)}\n"
+    for run_id, curve in curves:
+        rows = curve.tolist()
+        yield "".join(f"{run_id},{epoch:.0f},{step:.0f},{','.join(map(repr, rest))}\n" for epoch, step, *rest in rows)
+
+
+def _cell(value: Scalar | None) -> Scalar | None:
+    """A value as it stands in a CSV file: text is kept from being read as a formula, booleans are spelled as in YAML.
+
+    >>> _cell("=1+1"), _cell(-1.0), _cell(True)
+    ("'=1+1", -1.0, 'true')
+    """
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _frame(columns: list[str], rows: Any) -> pd.DataFrame:
+    import pandas as pd  # here, since it takes half a second that a command without frames need not spend
+
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _union(records: Iterable[Mapping[str, object]]) -> list[str]:
+    """All keys, in the order in which they first appear."""
+    return list(dict.fromkeys(chain.from_iterable(records)))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the system, SQLite or a row that cannot be decoded raises into one line for the user."""
+    try:
+        yield
+    except (OSError, sqlite3.Error, ValueError) as error:
+        raise StoreError(_explanation(path, error)) from error
+
+
+def _explanation(path: Path, error: Exception) -> str:
+    match _code(error):
+        case "ENOSPC" | "EDQUOT" | "SQLITE_FULL":
+            remedy = "what is finished is safe; free space and run the same command again"
+            return f"no space left on {path.parent}; {remedy}"
+        case "EACCES" | "EPERM" | "EROFS" | "SQLITE_READONLY" | "SQLITE_PERM" | "SQLITE_CANTOPEN":
+            return f"{path} cannot be opened or written; change its permissions, or name another folder with --results"
+        case "EEXIST" | "ENOTDIR":
+            return f"{path} must be a folder, but a file or a dangling link is in its way; move or remove that"
+        case "SQLITE_BUSY" | "SQLITE_LOCKED":
+            return f"{path} is held by another program; close that and run the same command again"
+        case "SQLITE_NOTADB" | "SQLITE_CORRUPT":
+            return f"{path} is damaged ({error}); start afresh with --fresh, which keeps the old folder"
+        case _:
+            reason = error.strerror if isinstance(error, OSError) else error
+            return f"{path}: {reason}; mend that, or name another folder with --results"
+
+
+def _code(error: Exception) -> str:
+    """The name of an error without SQLite's extensions: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
+    if isinstance(error, OSError):
+        return errno.errorcode.get(error.errno or 0, "")
+    name: str = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")  # none: a row that cannot be decoded
+    return "_".join(name.split("_")[:2])

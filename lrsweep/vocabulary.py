@@ -1,0 +1,198 @@
+"""The nouns that every module shares: runs, stacks, data, outcomes and errors.
+
+Nothing here computes, and nothing here imports another module of lrsweep.
+The letters for array shapes, used everywhere:
+
+    R runs · B rows of a batch · N rows of a dataset · D features · H hidden units · C outputs · P parameters · T steps
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Scalar = float | int | str | bool
+Task = Literal["classification", "regression"]
+
+FORMAT = 1
+"""Layout of the results folder; raised when the database changes shape."""
+
+NUMERICS = 1
+"""Raised by any change that alters a run's numbers by one bit, so that old and new results never mix."""
+
+FINISHED, DIVERGED, STOPPED, FAILED, CRASHED = "finished", "diverged", "stopped", "failed", "crashed"
+"""A run's status: trained to the end; no longer finite; eliminated; raised an exception; took its worker down."""
+
+RETRIED = (FAILED, CRASHED)
+"""What `--retry-failed` trains again."""
+
+CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_accuracy", "grad_norm", "update_ratio")
+"""Columns of a run's curve. In regression `val_accuracy` holds R²; the view names it `val_r2`."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An optimizer or a schedule with every one of its settings fixed, in the order of their names."""
+
+    name: str
+    settings: tuple[tuple[str, Scalar], ...] = ()
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{key}={value}" for key, value in self.settings)
+        return f"{self.name}({inside})" if inside else self.name
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data comes from: a registered name (`digits`, `openml:…`), a table with its target, or an IDX folder.
+
+    `location` is a name or an absolute path, `label` what the sweep file calls it, `task` what it is told to be.
+    """
+
+    kind: Literal["name", "file", "idx"]
+    location: str
+    target: str = ""
+    task: str = ""
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label or self.location
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with every setting fixed. The fields bear the names of the sweep file's keys and of the CSV columns."""
+
+    dataset: Source
+    task: str
+    subset: float | int
+    validation: float
+    test: float
+    split_seed: int
+    standardize: bool
+    width: int
+    depth: int
+    activation: str
+    optimizer: Choice
+    learning_rate: float
+    schedule: Choice
+    batch_size: int | Literal["full"]
+    epochs: int
+    clip_norm: float | None
+    precision: Literal["float32", "float64"]
+    seed: int
+
+
+@dataclass(frozen=True)
+class RawData:
+    """A dataset as it was read: `x` (N, D) numbers, `y` (N,) class indices (int64) or targets (float64)."""
+
+    x: Array
+    y: Array
+    task: Task
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run trains on and is measured on: split, cut to its subset, scaled, in the run's precision.
+
+    Each x is (N, D) and C-contiguous. Each y is (N,): class indices (int64), or targets in the precision of x.
+    `n_outputs` is C: the number of classes, or 1 in regression.
+    """
+
+    x_train: Array
+    y_train: Array
+    x_val: Array
+    y_val: Array
+    x_test: Array
+    y_test: Array
+    task: Task
+    n_outputs: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Runs that are trained together because they share shapes, data order, epochs and optimizer; `ids` are their run_ids."""
+
+    runs: tuple[Run, ...]
+    ids: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run. `curve` is (epochs_done + 1, len(CURVE_COLUMNS)) in float64; `metrics` bear the names of runs.csv."""
+
+    run_id: str
+    status: str
+    reason: str
+    metrics: dict[str, float]
+    curve: Array
+    timing: dict[str, Any] = field(default_factory=dict)
+
+
+class LrsweepError(Exception):
+    """Anything that is told to the user as one line, without a traceback; `exit_code` is what the command returns."""
+
+    exit_code = 1
+
+
+class UsageError(LrsweepError):
+    """The command line or something that a sweep file names cannot be used."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a sweep file; line and column count from 1, `width` is how many characters the caret underlines.
+
+    `origin` and `text` are given where they are not the file's own: a mistake in an override.
+    """
+
+    message: str
+    line: int = 1
+    column: int = 1
+    width: int = 1
+    origin: str = ""
+    text: str = ""
+
+
+class SpecError(UsageError):
+    """A sweep file with mistakes: all of them, each with its place, rule and remedy."""
+
+    def __init__(self, origin: str, text: str, problems: list[Problem]) -> None:
+        self.origin, self.text, self.problems = origin, text, problems
+        super().__init__(f"{origin}: {len(problems)} mistake{'s' if len(problems) > 1 else ''}")
+
+
+class DataError(UsageError):
+    """A dataset that cannot be read, or that no model can be trained on."""
+
+
+class StoreError(LrsweepError):
+    """The results folder: not writable, full, damaged, or written by a newer version."""
+
+    exit_code = 3
+
+
+class BusyError(LrsweepError):
+    """The sweep is already running elsewhere."""
+
+    exit_code = 4
+
+
+def float_type(precision: str) -> type[np.floating[Any]]:
+    """NumPy's type for `float32` or `float64`."""
+    return np.float32 if precision == "float32" else np.float64
+
+
+def setting(default: Scalar, meaning: str, **bounds: float) -> Any:
+    """A dataclass field for a setting of an optimizer or schedule; `bounds` are `ge`, `gt`, `le`, `lt`."""
+    return field(default=default, metadata={"meaning": meaning, **bounds})

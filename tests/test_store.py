@@ -1,0 +1,490 @@
+"""The store loses nothing, mixes nothing up, and tells the user in one line what is wrong with a folder."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import math
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrsweep import store as module
+from lrsweep.store import DATABASE, Store, next_backup, set_aside, write_file
+from lrsweep.vocabulary import CURVE_COLUMNS, FORMAT, NUMERICS, Array, BusyError, Outcome, StoreError
+
+VIEWS = ("runs.csv", "curves.csv", "timings.csv")
+ODD = (math.nan, math.inf, -math.inf, 5e-324, 0.1, -0.0, 1e22, 1.7976931348623157e308)
+PLAN = [(f"r{i}", {"width": 16, "learning_rate": 10.0**-i}) for i in range(6)]
+ABOUT = {"task": "classification", "axes": ["learning_rate"]}
+
+WRITER = """
+import sys
+import time
+import numpy as np
+from pathlib import Path
+from lrsweep.store import Store
+from lrsweep.vocabulary import Outcome
+
+STACKS, SIZE = 2000, 3
+ids = [[f"s{stack}-{run}" for run in range(SIZE)] for stack in range(STACKS)]
+with Store.create(Path(sys.argv[1])) as store:
+    store.set_plan([(run_id, {}) for stack in ids for run_id in stack], {})
+    have = store.statuses()
+    print("ready", flush=True)
+    for stack in ids:
+        if stack[0] not in have:
+            store.add([Outcome(run_id, "finished", "", {}, np.ones((500, 8))) for run_id in stack])
+            print(*stack, flush=True)
+            time.sleep(0.01)  # a sweep computes between its stacks; without a pause readers wait for long
+"""
+
+
+def outcome(run_id: str, status: str = "finished", **metrics: float) -> Outcome:
+    curve = np.arange(2.0 * len(CURVE_COLUMNS)).reshape(2, -1)
+    return Outcome(run_id, status, "", metrics or {"val_loss": 0.5}, curve, {"seconds": 0.25, "worker": 1})
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "results" / "digits"
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store]:
+    with Store.create(folder) as store:
+        store.set_plan(PLAN, ABOUT)
+        yield store
+
+
+def writer(folder: Path) -> subprocess.Popen[str]:
+    """Another process that has taken the folder and adds stacks of three."""
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def kill(process: subprocess.Popen[str]) -> list[str]:
+    """Kill without warning; the run_ids that it had said were stored."""
+    process.kill()
+    said, _ = process.communicate(timeout=10)
+    return said[: said.rfind("\n") + 1].split()
+
+
+def failing_with(code: int) -> Callable[..., None]:
+    """A function of the system that always fails."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+# What goes in comes out
+
+
+def test_odd_floats_come_back_exactly_from_the_frames(store: Store) -> None:
+    curve = np.tile(np.array(ODD), (3, 1))
+    curve[:, :2] = [[0, 0], [1, 50], [2, 100]]
+    metrics = {f"m{i}": value for i, value in enumerate(ODD)}
+    store.add([Outcome("r0", "finished", "", metrics, curve)])
+    curves = store.curves()
+    assert store.runs()[list(metrics)].to_numpy().tobytes() == np.array([ODD]).tobytes()
+    assert curves[list(CURVE_COLUMNS)].to_numpy(dtype=float).tobytes() == curve.tobytes()
+    assert curves["run_id"].tolist() == ["r0"] * 3
+
+
+def test_odd_floats_come_back_exactly_from_the_csv_files(store: Store) -> None:
+    curve = np.array([[0, 7, *ODD[:6]]])
+    store.add([Outcome("r0", "finished", "", {"m": 5e-324, "steps": 1000}, curve)])
+    store.write_views()
+    [run], [point] = rows(store.folder / "runs.csv"), rows(store.folder / "curves.csv")
+    assert (run["m"], run["steps"]) == ("5e-324", "1000")
+    assert list(point.values()) == ["r0", "0", "7", "nan", "inf", "-inf", "5e-324", "0.1", "-0.0"]
+
+
+@pytest.mark.parametrize(
+    "layout", [np.asfortranarray, lambda curve: curve.astype(">f8"), lambda curve: np.repeat(curve, 2, axis=0)[::2]]
+)
+def test_a_curve_is_stored_whatever_its_layout_in_memory(store: Store, layout: Callable[[Array], Array]) -> None:
+    curve = np.arange(16.0).reshape(2, 8)
+    store.add([Outcome("r0", "finished", "", {}, layout(curve))])
+    np.testing.assert_array_equal(store.curves()[list(CURVE_COLUMNS)].to_numpy(), curve)
+
+
+def test_what_is_told_of_the_sweep_is_kept(store: Store, folder: Path) -> None:
+    with Store.open(folder) as reader:
+        assert reader.about() == ABOUT
+
+
+def test_a_new_folder_has_headers_and_empty_frames(store: Store) -> None:
+    store.write_views()
+    assert (store.folder / "runs.csv").read_text() == "run_id,status,reason,width,learning_rate\n"
+    assert (store.folder / "curves.csv").read_text() == "run_id," + ",".join(CURVE_COLUMNS) + "\n"
+    assert [len(store.runs()), len(store.curves()), len(store.timings())] == [0, 0, 0]
+
+
+def test_the_files_and_the_frames_have_the_same_columns(store: Store) -> None:
+    store.add([outcome("r1"), outcome("r0")])
+    store.write_views()
+    for name, frame in zip(VIEWS, (store.runs(), store.curves(), store.timings()), strict=True):
+        found = rows(store.folder / name)
+        assert list(found[0]) == list(frame.columns)
+        assert [row["run_id"] for row in found] == frame["run_id"].tolist()
+
+
+def test_the_files_do_not_depend_on_the_order_of_adding(tmp_path: Path) -> None:
+    outcomes = [outcome(run_id, val_loss=float(i), steps=i) for i, (run_id, _) in enumerate(PLAN)]
+    forwards, backwards = tmp_path / "forwards", tmp_path / "backwards"
+    for folder, stacks in (forwards, [outcomes]), (backwards, [[one] for one in reversed(outcomes)]):
+        with Store.create(folder) as store:
+            store.set_plan(PLAN, ABOUT)
+            for stack in stacks:
+                store.add(stack)
+            store.write_views()
+    assert [(forwards / name).read_bytes() for name in VIEWS] == [(backwards / name).read_bytes() for name in VIEWS]
+
+
+def test_rows_follow_the_plan_and_columns_its_settings_then_the_metrics(store: Store) -> None:
+    store.set_plan([("r9", {"optimizer": "sgd", "seed": 1}), ("r1", {"optimizer": "adam", "optimizer.beta1": 0.9})], {})
+    noisy = Outcome("r1", "finished", "", {"val_loss": 1.0, "noisy_accuracy@0.1": 0.5}, np.empty((0, 8)))
+    store.add([noisy, outcome("r9", val_loss=2.0)])
+    store.write_views()
+    assert (store.folder / "runs.csv").read_text() == (
+        "run_id,status,reason,optimizer,seed,optimizer.beta1,val_loss,noisy_accuracy@0.1\n"
+        "r9,finished,,sgd,1,,2.0,\n"
+        "r1,finished,,adam,,0.9,1.0,0.5\n"
+    )
+
+
+def test_regression_curves_have_r2_in_place_of_accuracy(store: Store) -> None:
+    store.set_plan(PLAN, {"task": "regression"})
+    store.add([outcome("r0")])
+    assert "val_r2" in store.curves()
+    assert "val_accuracy" not in store.curves()
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [("=1+1", "'=1+1"), ("+x", "'+x"), ("-x", "'-x"), ("@x", "'@x"), ('a "b",\nc', 'a "b",\nc'), ("é", "é")],
+)
+def test_free_text_cannot_be_read_as_a_formula_or_break_a_row(store: Store, text: str, cell: str) -> None:
+    store.set_plan([("r0", {"dataset": text, "shift": -1.5, "limit": -math.inf, "clip_norm": None, "on": True})], {})
+    store.add([Outcome("r0", "failed", text, {}, np.empty((0, 8)))])
+    store.write_views()
+    [run] = rows(store.folder / "runs.csv")
+    assert (run["reason"], run["dataset"]) == (cell, cell)
+    assert (run["shift"], run["limit"], run["clip_norm"], run["on"]) == ("-1.5", "-inf", "", "true")
+    assert store.runs()["reason"].tolist() == [text]
+
+
+# Plans, stale runs, retried runs, numerics
+
+
+def test_counts_of_the_plan_by_status(store: Store) -> None:
+    store.add([outcome("r0"), outcome("r1", "diverged"), outcome("r2", "crashed"), outcome("r3")])
+    store.set_plan(PLAN[1:], ABOUT)
+    expected = {"done": 3, "new": 2, "stale": 1, "finished": 1, "diverged": 1, "stopped": 0, "failed": 0, "crashed": 1}
+    assert store.counts() == expected
+
+
+def test_a_run_out_of_the_plan_is_stale_and_keeps_the_settings_it_came_with(store: Store) -> None:
+    store.add([outcome("r0"), outcome("r1")])
+    store.set_plan([("r1", {"depth": 2})], ABOUT)
+    assert store.runs()[["run_id", "depth"]].to_numpy().tolist() == [["r1", 2]]
+    assert store.runs(stale=True)[["run_id", "width", "learning_rate"]].to_numpy().tolist() == [["r0", 16, 1.0]]
+    assert store.curves()["run_id"].unique().tolist() == ["r1"]
+    assert store.statuses() == {"r0": "finished", "r1": "finished"}
+
+
+def test_a_stale_run_is_done_again_once_the_plan_has_it_again(store: Store) -> None:
+    store.add([outcome("r0")])
+    store.set_plan(PLAN[1:], ABOUT)
+    store.set_plan(PLAN, ABOUT)
+    assert store.runs()["run_id"].tolist() == ["r0"]
+
+
+def test_a_retried_run_replaces_its_row(store: Store) -> None:
+    store.add([outcome("r0", "crashed")])
+    store.add([outcome("r0", "finished", val_loss=0.125)])
+    assert store.runs()[["status", "val_loss"]].to_numpy().tolist() == [["finished", 0.125]]
+    assert len(store.curves()) == 2
+
+
+def test_a_run_that_is_not_in_the_plan_is_refused_with_its_whole_stack(store: Store) -> None:
+    with pytest.raises(StoreError):
+        store.add([outcome("r0"), outcome("unknown")])
+    assert store.statuses() == {}
+
+
+def test_results_of_other_numerics_are_kept_but_never_taken_for_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add([outcome("r0")])
+    monkeypatch.setattr(module, "NUMERICS", NUMERICS + 1)
+    store.set_plan(PLAN, ABOUT)
+    assert store.statuses() == {}
+    assert store.runs().empty
+    assert store.runs(stale=True)["run_id"].tolist() == ["r0"]
+    assert (store.counts()["done"], store.counts()["new"], store.counts()["stale"]) == (0, len(PLAN), 1)
+
+
+# One writer, any number of readers, and sudden death
+
+
+def test_a_second_writer_is_told_who_holds_the_folder_until_that_one_is_killed(folder: Path) -> None:
+    process = writer(folder)
+    try:
+        with pytest.raises(
+            BusyError, match=rf"{folder} is already being written by pid {process.pid} on host .+ since"
+        ):
+            Store.create(folder)
+        with pytest.raises(BusyError):
+            set_aside(folder)
+    finally:
+        kill(process)
+    with Store.create(folder) as store:
+        assert store.counts()["new"] > 0
+
+
+def test_the_folder_is_free_once_the_store_is_closed(store: Store, folder: Path) -> None:
+    with store:
+        pass
+    with Store.create(folder) as again:
+        assert again.about() == ABOUT
+
+
+def test_a_writer_killed_at_any_time_leaves_whole_stacks_and_all_that_it_had_finished(folder: Path) -> None:
+    for _ in range(4):
+        process = writer(folder)
+        assert process.stdout is not None
+        first = process.stdout.readline().split()
+        finished = first + kill(process)
+        with Store.open(folder) as reader:
+            stored = set(reader.statuses())
+            assert set(finished) <= stored
+            assert all(f"{run_id[:-1]}{other}" in stored for run_id in stored for other in range(3))
+            assert set(reader.curves()["run_id"]) == stored
+
+
+def test_a_reader_rolls_back_what_a_killed_writer_left_half_done(store: Store, folder: Path, tmp_path: Path) -> None:
+    store.add([outcome("r0")])
+    torn = tmp_path / "torn"
+    with closing(sqlite3.connect(folder / DATABASE)) as other:
+        other.execute("PRAGMA cache_size = 1")  # so that changed pages go to the disk before the commit
+        other.execute("UPDATE runs SET status = 'torn', curve = zeroblob(1000000)")
+        shutil.copytree(folder, torn)
+        assert (torn / f"{DATABASE}-journal").stat().st_size > 0
+        other.rollback()
+    with Store.open(torn) as reader:
+        assert reader.statuses() == {"r0": "finished"}
+    assert not (torn / f"{DATABASE}-journal").exists()
+
+
+def test_a_reader_sees_whole_stacks_while_another_process_writes(folder: Path) -> None:
+    process = writer(folder)
+    try:
+        with Store.open(folder) as reader:
+            seen = [reader.counts()["done"] for _ in range(40)]
+    finally:
+        kill(process)
+    assert all(done % 3 == 0 for done in seen)
+    assert seen[-1] > seen[0]
+
+
+def test_a_reader_cannot_write(store: Store, folder: Path) -> None:
+    with Store.open(folder) as reader, pytest.raises(StoreError, match="cannot be opened or written"):
+        reader.add([outcome("r0")])
+
+
+# Folders and databases that cannot be used
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "dangling", "loop"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(StoreError, match=rf"^{tmp_path / name}.+; "):
+        Store.create(tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_may_not_be_written_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Simulated, since the tests may run as root, whom nothing is forbidden."""
+    monkeypatch.setattr(os, "mkdir", failing_with(code))
+    with pytest.raises(StoreError, match="change its permissions"):
+        Store.create(folder)
+
+
+def test_reading_where_there_is_nothing_is_refused_and_makes_nothing(folder: Path) -> None:
+    with pytest.raises(StoreError, match="holds no results"):
+        Store.open(folder)
+    assert not folder.exists()
+
+
+def test_reading_what_a_writer_has_only_just_begun_is_refused(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / DATABASE).touch()
+    with pytest.raises(StoreError, match="holds no results"):
+        Store.open(folder)
+
+
+@pytest.mark.parametrize("way", [Store.create, Store.open])
+def test_a_folder_of_a_newer_version_is_refused_and_left_alone(folder: Path, way: Callable[[Path], Store]) -> None:
+    with Store.create(folder):
+        pass
+    with closing(sqlite3.connect(folder / DATABASE)) as newer:
+        newer.execute(f"PRAGMA user_version = {FORMAT + 1}")
+    before = (folder / DATABASE).read_bytes()
+    with pytest.raises(StoreError, match=rf"newer lrsweep \(format {FORMAT + 1}.+; upgrade lrsweep"):
+        way(folder)
+    assert (folder / DATABASE).read_bytes() == before
+
+
+@pytest.mark.parametrize("way", [Store.create, Store.open])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(folder: Path, way: Callable[[Path], Store]) -> None:
+    folder.mkdir(parents=True)
+    (folder / DATABASE).write_bytes(b"garbage" * 1000)
+    with pytest.raises(StoreError, match=r"is damaged .+ --fresh"):
+        way(folder)
+    assert (folder / DATABASE).read_bytes() == b"garbage" * 1000
+
+
+@pytest.mark.parametrize("way", [Store.create, Store.open])
+def test_a_database_of_another_program_is_refused(folder: Path, way: Callable[[Path], Store]) -> None:
+    folder.mkdir(parents=True)
+    with closing(sqlite3.connect(folder / DATABASE)) as other:
+        other.execute("CREATE TABLE runs (id)")
+    with pytest.raises(StoreError, match="not a database of lrsweep"):
+        way(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "read"),
+    [
+        ("UPDATE runs SET metrics = '{\"val_loss\": '", Store.runs),
+        ("UPDATE plan SET settings = x'ff'", Store.runs),
+        ("UPDATE runs SET curve = x'00'", Store.curves),
+        ("UPDATE runs SET timing = ''", Store.timings),
+    ],
+)
+def test_a_row_that_cannot_be_decoded_is_told_as_damage(
+    store: Store, folder: Path, damage: str, read: Callable[[Store], object]
+) -> None:
+    store.add([outcome("r0")])
+    with closing(sqlite3.connect(folder / DATABASE)) as other, other:
+        other.execute(damage)
+    with pytest.raises(StoreError, match="is damaged"):
+        read(store)
+
+
+def test_a_damaged_page_is_told_as_damage(store: Store, folder: Path) -> None:
+    store.add([outcome(run_id) for run_id, _ in PLAN])
+    size = (folder / DATABASE).stat().st_size
+    with (folder / DATABASE).open("r+b") as file:
+        file.seek(4096)  # the first page holds the schema
+        file.write(b"\xff" * (size - 4096))
+    with Store.open(folder) as reader, pytest.raises(StoreError, match="is damaged"):
+        reader.runs()
+
+
+# Full disks
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_good_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    write_file(tmp_path / "runs.csv", ["old"])
+    monkeypatch.setattr(os, call, failing_with(errno.ENOSPC))
+    with pytest.raises(StoreError, match=rf"no space left on {tmp_path}; what is finished is safe; free space"):
+        write_file(tmp_path / "runs.csv", ["new"])
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("runs.csv", "old")]
+
+
+def test_a_file_is_on_the_disk_before_its_name_and_the_name_before_the_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def noted(name: str) -> Callable[..., object]:
+        original = getattr(os, name)
+        return lambda *given: calls.append(name) or original(*given)  # type: ignore[func-returns-value]
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, noted(name))
+    write_file(tmp_path / "runs.csv", ["new"])
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_content_that_fails_half_way_leaves_the_good_file_and_no_other(tmp_path: Path) -> None:
+    def lines() -> Iterator[str]:
+        yield "new"
+        raise KeyboardInterrupt
+
+    write_file(tmp_path / "runs.csv", b"old")
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "runs.csv", lines())
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("runs.csv", "old")]
+
+
+def test_a_full_disk_loses_the_stack_at_hand_and_nothing_before_or_after(store: Store) -> None:
+    store.add([outcome("r0")])
+    [pages] = store._database.execute("PRAGMA page_count").fetchone()
+    store._database.execute(f"PRAGMA max_page_count = {pages}")
+    big = Outcome("r2", "finished", "", {}, np.ones((1000, 8)))
+    with pytest.raises(StoreError, match="no space left"):
+        store.add([outcome("r1"), big])
+    assert store.statuses() == {"r0": "finished"}
+    store._database.execute("PRAGMA max_page_count = 1000000")
+    store.add([outcome("r1"), big])
+    assert sorted(store.statuses()) == ["r0", "r1", "r2"]
+
+
+def test_a_leftover_temporary_file_is_removed_by_the_next_writer(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    leftover = folder / ".runs.csv.0123abcd.tmp"
+    leftover.touch()
+    with Store.create(folder):
+        assert not leftover.exists()
+
+
+# Starting afresh
+
+
+def test_an_old_folder_is_set_aside_under_the_first_free_name(store: Store, folder: Path) -> None:
+    next_backup(folder).mkdir()
+    store.__exit__()
+    kept = set_aside(folder)
+    assert kept.name == "digits.bak-2"
+    assert not folder.exists()
+    with Store.open(kept) as reader:
+        assert reader.about() == ABOUT
+
+
+def test_a_folder_with_signs_of_an_address_in_its_name_works(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "50% ?#é") as store:
+        store.set_plan(PLAN, ABOUT)
+    assert (tmp_path / "50% ?#é" / DATABASE).is_file()
+
+
+def test_the_store_does_not_import_pandas() -> None:
+    code = "import sys, lrsweep.store; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,7 +1,7 @@
 """Stacks in, a stream of outcomes out: in this process, or in workers of our own. One contract for both.
 
-Processes, not threads: two threads gave 1.0 to 1.2 times the throughput of one here, two processes 1.9 times. The pools
-of the standard library lose every pending task when a worker is killed and leave orphans when the parent is; these do not.
+Processes, not threads: two threads gave 1.0 to 1.2 times the throughput of one here, two processes 1.9 times. The
+standard library's pools lose every pending task when a worker is killed, and leave orphans when the parent is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
@@ -36,7 +36,7 @@ _loaded: dict[object, Data] = {}
 """Prepared data by what decides it."""
 
 
-def execute(stacks: Sequence[Stack], workers: int) -> Iterator[list[Outcome]]:
+def execute(stacks: Sequence[Stack], workers: int) -> Generator[list[Outcome], None, None]:
     """Trains the stacks and yields each one's outcomes as they come, in any order; `workers` 0 means in this process.
 
     Whatever happens to a run is told by its outcome. Closing the stream ends the workers at once.
@@ -52,7 +52,7 @@ def execute(stacks: Sequence[Stack], workers: int) -> Iterator[list[Outcome]]:
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Holds BLAS to one thread in a process where NumPy is already imported: more change bits and cost up to 20 times."""
+    """Holds BLAS to one thread where NumPy is already imported: more change bits and cost up to 20 times the time."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1, user_api="blas"):
@@ -86,9 +86,7 @@ def train_or_tell(stack: Stack, worker: int, attempt: int = 1) -> list[Outcome]:
 
 def singles(stack: Stack) -> list[Stack]:
     """The same runs, each in a stack of its own."""
-    return [
-        replace(stack, runs=(run,), ids=(run_id,)) for run, run_id in zip(stack.runs, stack.ids, strict=True)
-    ]
+    return [replace(stack, runs=(run,), ids=(run_id,)) for run, run_id in zip(stack.runs, stack.ids, strict=True)]
 
 
 def unfinished(stack: Stack, status: str, reason: str) -> Outcome:

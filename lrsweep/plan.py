@@ -1,4 +1,4 @@
-"""From a spec to the list of its runs, and from the runs that are missing to stacks. Nothing here trains for a result."""
+"""From a spec to the list of its runs, and from the runs that are missing to stacks of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,18 @@ from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import warmup_steps
 from lrsweep.engine.train import batch_rows, steps_per_epoch, time_steps
 from lrsweep.spec import Spec
-from lrsweep.vocabulary import CURVE_COLUMNS, NUMERICS, Choice, RawData, Run, Scalar, Source, Stack, UsageError, float_type
+from lrsweep.vocabulary import (
+    CURVE_COLUMNS,
+    NUMERICS,
+    Choice,
+    RawData,
+    Run,
+    Scalar,
+    Source,
+    Stack,
+    UsageError,
+    float_type,
+)
 
 STACK_BYTES = 4_000_000
 """Working set of a stack: about what two cores' caches hold; see CHANGELOG for the measurement."""
@@ -58,7 +69,9 @@ class Plan:
         for _, row in self.columns():
             for key, value in row.items():
                 seen.setdefault(key, {})[value] = None
-        return {key: list(values) for key, values in seen.items() if len(values) > 1 or key in ("learning_rate", "seed")}
+        return {
+            key: list(values) for key, values in seen.items() if len(values) > 1 or key in ("learning_rate", "seed")
+        }
 
 
 def make_plan(spec: Spec, max_runs: int) -> Plan:
@@ -71,7 +84,9 @@ def make_plan(spec: Spec, max_runs: int) -> Plan:
             total += 1
             source: Source = values["dataset"]
             data = load(source, source.task or values["task"])
-            run = Run(seed=values["seeds"], **{k: v for k, v in values.items() if k not in ("seeds", "task")}, task=data.task)
+            run = Run(
+                seed=values["seeds"], **{k: v for k, v in values.items() if k not in ("seeds", "task")}, task=data.task
+            )
             planned = PlannedRun(identity(run, data.fingerprint), run, data)
             runs.setdefault(planned.run_id, planned)
     check(spec, list(runs.values()))
@@ -109,11 +124,20 @@ def check(spec: Spec, planned: Iterable[PlannedRun]) -> None:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for one in planned:
         run = one.run
-        key = (one.data.fingerprint, run.subset, run.width, run.depth, run.batch_size, run.epochs, run.schedule, run.precision)
+        key = (
+            one.data.fingerprint,
+            run.subset,
+            run.width,
+            run.depth,
+            run.batch_size,
+            run.epochs,
+            run.schedule,
+            run.precision,
+        )
         if key in seen:
             continue
         seen.add(key)
-        score = "accuracy macro_f1 balanced_accuracy".split() if run.task == "classification" else ["r2"]
+        score = ["accuracy", "macro_f1", "balanced_accuracy"] if run.task == "classification" else ["r2"]
         if not spec.objective.endswith(("loss", *score)):
             other = "val_accuracy" if run.task == "classification" else "val_r2"
             raise UsageError(
@@ -130,13 +154,13 @@ def check(spec: Spec, planned: Iterable[PlannedRun]) -> None:
         if needed > memory / 2:
             raise UsageError(
                 f"{spec.path}: one run of width {run.width}, depth {run.depth}, batch_size {run.batch_size} and epochs "
-                f"{run.epochs} needs about {needed / 1e9:,.0f} GB, more than half of this machine's {memory / 1e9:,.0f} GB; "
+                f"{run.epochs} needs about {needed / 1e9:,.0f} GB, more than half of the machine's {memory / 1e9:,.0f}; "
                 "lower one of them"
             )
 
 
 def run_bytes(planned: PlannedRun) -> int:
-    """The working set of one run: parameters, gradients, optimizer state and scratch; activations of a batch, both ways."""
+    """The working set of one run: parameters, gradients, state and scratch; a batch's activations, both ways."""
     run, data = planned.run, planned.data
     n_features = data.x[0].size
     n_outputs = max(1, len(data.classes))
@@ -186,7 +210,7 @@ def make_stacks(planned: Sequence[PlannedRun], workers: int) -> list[Stack]:
 
 
 def group_cost(planned: PlannedRun) -> float:
-    """What a run costs in comparison with others: its parameters times the rows that pass, and a share for each step."""
+    """What a run costs, to be compared: its working set times the rows that pass, and a share for each step."""
     rows = planned.n_train * planned.run.epochs
     steps = steps_per_epoch(planned.run.batch_size, planned.n_train) * planned.run.epochs
     return run_bytes(planned) * rows + 100_000.0 * steps
@@ -208,7 +232,7 @@ STARTUP_SECONDS = 0.6
 def estimate(stacks: Sequence[Stack], workers: int, load: Any) -> Estimate:
     """Seconds and bytes that the stacks would take, from three timed steps of one stack of each shape.
 
-    `load` maps a stack to its data. At most 8 shapes are timed, the dearest ones; others count like the nearest of them.
+    `load` maps a stack to its data. At most 8 shapes are timed, the dearest; the others count like the last of them.
     """
     timed: dict[Any, float] = {}
     seconds = 0.0

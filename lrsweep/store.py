@@ -92,6 +92,9 @@ VALUES (:run_id, :numerics, :status, :reason,
         (SELECT settings FROM plan WHERE run_id = :run_id), :metrics, :timing, :curve)
 """
 
+AFTER_TRAINING = ("learning_rate", "grad_norm", "update_ratio")
+"""Columns of a curve that are empty at epoch 0."""
+
 Record = dict[str, Any]
 """A row of `runs.csv` or `timings.csv`: column → value."""
 
@@ -344,9 +347,12 @@ def _table(columns: list[str], records: list[Record]) -> bytes:
 def _curve_lines(columns: list[str], curves: Iterable[tuple[str, Array]]) -> Iterator[str]:
     """Lines of CSV, joined by hand: numbers need no quoting, and there are a hundred times as many as in runs.csv."""
     yield f"run_id,{','.join(columns)}\n"
+    first = [not column.startswith(AFTER_TRAINING) for column in columns[2:]]
     for run_id, curve in curves:
-        rows = curve.tolist()
-        yield "".join(f"{run_id},{epoch:.0f},{step:.0f},{','.join(map(repr, rest))}\n" for epoch, step, *rest in rows)
+        lines = [[f"{run_id},{epoch:.0f},{step:.0f}", *map(repr, rest)] for epoch, step, *rest in curve.tolist()]
+        if lines:  # untrained: what follows from training does not apply
+            lines[0][1:] = [value if applies else "" for value, applies in zip(lines[0][1:], first, strict=True)]
+        yield "".join(f"{','.join(line)}\n" for line in lines)
 
 
 def _cell(value: Scalar | None) -> Scalar | None:

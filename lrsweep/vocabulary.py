@@ -30,7 +30,16 @@ FINISHED, DIVERGED, STOPPED, FAILED, CRASHED = "finished", "diverged", "stopped"
 RETRIED = (FAILED, CRASHED)
 """What `--retry-failed` trains again."""
 
-CURVE_COLUMNS = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "val_accuracy", "grad_norm", "update_ratio")
+CURVE_COLUMNS = (
+    "epoch",
+    "step",
+    "learning_rate",
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "grad_norm",
+    "update_ratio",
+)
 """Columns of a run's curve. In regression `val_accuracy` holds R²; the view names it `val_r2`."""
 
 
@@ -65,7 +74,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Run:
-    """One training with every setting fixed. The fields bear the names of the sweep file's keys and of the CSV columns."""
+    """One training with every setting fixed; the fields bear the names of the sweep file's keys and CSV columns."""
 
     dataset: Source
     task: str
@@ -118,7 +127,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Stack:
-    """Runs that are trained together because they share shapes, data order, epochs and optimizer; `ids` are their run_ids."""
+    """Runs trained together because they share shapes, data, epochs and optimizer; `ids` are their run_ids."""
 
     runs: tuple[Run, ...]
     ids: tuple[str, ...]
@@ -127,7 +136,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run. `curve` is (epochs_done + 1, len(CURVE_COLUMNS)) in float64; `metrics` bear the names of runs.csv."""
+    """What became of a run: `curve` (epochs_done + 1, len(CURVE_COLUMNS)) in float64, `metrics` by column of runs.csv."""
 
     run_id: str
     status: str

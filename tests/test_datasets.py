@@ -18,8 +18,9 @@ import pandas as pd
 import pytest
 import sklearn.datasets
 
-from lrsweep import datasets
 from lrsweep.datasets import DATASETS, cached, load, prepare, split_sizes
+from lrsweep.datasets.cache import cache_folder
+from lrsweep.datasets.split import split_order
 from lrsweep.vocabulary import Choice, Data, DataError, RawData, Run, Source
 
 DIGITS = Source("name", "digits")
@@ -123,7 +124,7 @@ def test_regression_rows_are_shuffled() -> None:
 
 def test_the_split_of_digits_is_frozen() -> None:
     """Another order under the same settings would mix old results with new ones; if it must change, raise NUMERICS."""
-    order = datasets._split_order(load(DIGITS).y, seed=0)
+    order = split_order(load(DIGITS).y, seed=0)
     assert hashlib.sha256(order.astype("<i8").tobytes()).hexdigest()[:16] == "1e34aa00728bcc7b"
 
 
@@ -583,7 +584,11 @@ def test_a_write_that_fails_leaves_nothing_behind(cache: Path, monkeypatch: pyte
 
 
 def test_processes_that_load_at_once_agree(cache: Path) -> None:
-    code = "from lrsweep.datasets import *; print(load(Source('name', 'moons')).x.sum())"
+    code = """
+from lrsweep.datasets import load
+from lrsweep.vocabulary import Source
+print(load(Source("name", "moons")).x.sum())
+"""
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2)]
     printed = {process.communicate()[0] for process in started}
     assert [process.returncode for process in started] == [0, 0]
@@ -592,18 +597,18 @@ def test_processes_that_load_at_once_agree(cache: Path) -> None:
 
 
 def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert datasets._cache() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("LRSWEEP_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert datasets._cache() == tmp_path / "xdg" / "lrsweep"
+    assert cache_folder() == tmp_path / "xdg" / "lrsweep"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert datasets._cache() == tmp_path / "home" / ".cache" / "lrsweep"
+    assert cache_folder() == tmp_path / "home" / ".cache" / "lrsweep"
 
 
 def test_without_a_writable_place_the_cache_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LRSWEEP_CACHE", str(tmp_path / "file" / "cache"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert datasets._cache() == tmp_path / f"lrsweep-{os.getuid()}"
+    assert cache_folder() == tmp_path / f"lrsweep-{os.getuid()}"
     assert load(Source("name", "iris")).x.shape == (150, 4)

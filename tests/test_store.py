@@ -109,12 +109,20 @@ def test_odd_floats_come_back_exactly_from_the_frames(store: Store) -> None:
 
 
 def test_odd_floats_come_back_exactly_from_the_csv_files(store: Store) -> None:
-    curve = np.array([[0, 7, *ODD[:6]]])
+    curve = np.array([[0, 0, *ODD[:6]], [1, 7, *ODD[:6]]])
     store.add([Outcome("r0", "finished", "", {"m": 5e-324, "steps": 1000}, curve)])
     store.write_views()
-    [run], [point] = rows(store.folder / "runs.csv"), rows(store.folder / "curves.csv")
+    [run], [_, point] = rows(store.folder / "runs.csv"), rows(store.folder / "curves.csv")
     assert (run["m"], run["steps"]) == ("5e-324", "1000")
-    assert list(point.values()) == ["r0", "0", "7", "nan", "inf", "-inf", "5e-324", "0.1", "-0.0"]
+    assert list(point.values()) == ["r0", "1", "7", "nan", "inf", "-inf", "5e-324", "0.1", "-0.0"]
+
+
+def test_what_training_makes_is_empty_before_training(store: Store) -> None:
+    curve = np.array([[0, 0, math.nan, 2.3, 2.4, math.nan, math.nan, math.nan]])
+    store.add([Outcome("r0", "finished", "", {}, curve)])
+    store.write_views()
+    [point] = rows(store.folder / "curves.csv")
+    assert list(point.values()) == ["r0", "0", "0", "", "2.3", "2.4", "nan", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A multilayer perceptron over stacks: layout, initial weights, forward and backward pass.
 
-The parameters of R runs are one buffer (R, P). A layer is a view (R, out, in + 1) into it whose last column is the bias,
-and every activation (R, in + 1, B) ends in a row of ones, so a bias costs no operation of its own, forward or backward.
+The parameters of R runs are one buffer (R, P). A layer is a view (R, out, in + 1) into it whose last column is the
+bias, and every activation (R, in + 1, B) ends in a row of ones: a bias costs no operation of its own, either way.
 Activations keep the batch last and logits the class first, (C, R·B): what the softmax sums over is then whole rows.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,13 +100,13 @@ def n_parameters(units: Sequence[int]) -> int:
     >>> n_parameters((64, 16, 10))
     1210
     """
-    return sum(outs * (ins + 1) for ins, outs in zip(units, units[1:], strict=False))
+    return sum(outs * (ins + 1) for ins, outs in pairwise(units))
 
 
 def layers(flat: Array, units: Sequence[int]) -> list[Array]:
     """Views (R, out, in + 1) into a buffer (R, P), input layer first."""
     views, start = [], 0
-    for ins, outs in zip(units, units[1:], strict=False):
+    for ins, outs in pairwise(units):
         end = start + outs * (ins + 1)
         views.append(flat[:, start:end].reshape(len(flat), outs, ins + 1))
         start = end
@@ -124,7 +125,8 @@ def initial(units: Sequence[int], activation: str, seed: int) -> Array:
         _, outs, columns = layer.shape
         gain = ACTIVATIONS[activation].gain if i < len(hidden) - 1 else 1.0
         layer[0, :, :-1] = random.standard_normal((outs, columns - 1)) * gain / np.sqrt(columns - 1)
-    return flat[0]
+    first: Array = flat[0]
+    return first
 
 
 def with_ones(x: Array) -> Array:
@@ -212,13 +214,14 @@ class Learner(Network):
 
 
 def stacking_is_exact() -> bool:
-    """Whether this machine's matrix product gives a matrix in a stack the same bits as that matrix alone. Takes 10 ms."""
+    """Whether this machine's product gives a matrix in a stack the same bits as that matrix alone. Takes 10 ms."""
     random = np.random.default_rng(0)
     for rows, inner, columns in [(10, 65, 32), (16, 65, 32), (64, 65, 1), (65, 10, 32), (100, 31, 7), (256, 65, 128)]:
         for dtype in (np.float32, np.float64):
-            left = random.standard_normal((3, rows, inner)).astype(dtype)
-            right = random.standard_normal((3, inner, columns)).astype(dtype)
-            together = left @ right
-            if not all(np.array_equal(together[r : r + 1], left[r : r + 1] @ right[r : r + 1]) for r in range(3)):
+            left: Array = random.standard_normal((3, rows, inner)).astype(dtype)
+            right: Array = random.standard_normal((3, inner, columns)).astype(dtype)
+            together = np.matmul(left, right)
+            alone = [np.matmul(left[r : r + 1], right[r : r + 1]) for r in range(3)]
+            if not np.array_equal(together, np.concatenate(alone)):
                 return False
     return True

@@ -26,7 +26,7 @@ class Optimizer(Protocol):
     source: ClassVar[str]
 
     def step(self, params: Array, grads: Array, state: Sequence[Array], rate: Array, t: int, scratch: Array) -> None:
-        """Update `params`. All but `rate` (R, 1) and `t`, which counts from 1, are (R, P); `grads` may be overwritten."""
+        """Update `params`. Arrays are (R, P), `rate` is (R, 1); `t` counts from 1; `grads` may be overwritten."""
 
 
 def add_decay(grads: Array, params: Array, weight_decay: Column, scratch: Array) -> None:

@@ -1,7 +1,8 @@
 """How the rate moves over a run: pure functions of progress, evaluated once into a table before training.
 
-A schedule maps progress (T,) in [0, 1) to a factor (T,) of the peak rate. Progress is t / T at step t, counted after the
-warm-up, so a schedule means the same for short runs and long ones. To add one, write its class and name it in SCHEDULES.
+A schedule maps progress (T,) in [0, 1) to a factor (T,) of the peak rate. Progress is t / T at step t, counted after
+the warm-up, so a schedule means the same for short runs and long ones. To add one, write its class and name it in
+SCHEDULES.
 """
 
 from __future__ import annotations

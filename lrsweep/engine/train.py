@@ -1,8 +1,8 @@
 """The training loop: a stack of runs in, an outcome per run out.
 
-Every run's numbers are its own: nothing here sums, gathers or branches across runs, so that a run in a stack equals the
-run alone bit for bit. A run that is no longer finite leaves the stack at the end of the epoch; a large loss ends nothing,
-since it can come back.
+Every run's numbers are its own: nothing here sums, gathers or branches across runs, so that a run in a stack equals
+the run alone bit for bit. A run that is no longer finite leaves the stack at the end of the epoch; a large loss ends
+nothing, since it can come back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def steps_per_epoch(batch_size: int | str, n_train: int) -> int:
 
 def norms(flat: Array) -> Array:
     """L2 norms (R, 1) of the rows of (R, P)."""
-    return np.sqrt(np.matmul(flat[:, None, :], flat[:, :, None]))[:, 0]
+    lengths: Array = np.sqrt(np.matmul(flat[:, None, :], flat[:, :, None]))
+    return lengths[:, 0]
 
 
 class Group:
@@ -126,7 +127,7 @@ class Group:
 
     def finite(self, *losses: Array) -> Array:
         """Which runs still have finite losses and weights, (R,). Comparisons are such that NaN fails them."""
-        mask = np.abs(self.params).max(axis=1) < np.inf
+        mask: Array = np.abs(self.params).max(axis=1) < np.inf
         for loss in losses:
             mask &= loss < np.inf
         return mask
@@ -138,11 +139,12 @@ def time_steps(stack: Stack, data: Data, steps: int = 3) -> float:
         group = Group(stack.runs, data)
         rows = group.draw_order()[:, : group.batch]
         group.gradient(rows)  # makes the buffers
+        count = min(steps, len(group.columns))
         start = time.perf_counter()
-        for step in range(min(steps, group.rates.shape[1])):
+        for step in range(count):
             group.gradient(rows)
             group.update(step)
-        return (time.perf_counter() - start) / min(steps, group.rates.shape[1])
+        return (time.perf_counter() - start) / count
 
 
 def train(stack: Stack, data: Data) -> list[Outcome]:

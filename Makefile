@@ -1,0 +1,41 @@
+# make demo   set up what running needs, and run the quickstart on real data
+# make test   set up what checking needs, and run every check
+# make soak   the long tests        make bench   lrsweep beside others, in one go        make format   tidy the code
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test soak bench format
+.DELETE_ON_ERROR:
+
+demo: .venv/run.stamp
+	$(BIN)/lrsweep run sweeps/quickstart.yaml
+
+test: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not soak"
+
+soak: .venv/dev.stamp
+	$(BIN)/python -m pytest -m soak
+
+bench: .venv/dev.stamp
+	$(BIN)/python tests/bench/bench.py
+
+format: .venv/dev.stamp
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Some distributions ship Python without ensurepip; virtualenv brings its own pip.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || ($(PYTHON) -m pip install --quiet virtualenv && $(PYTHON) -m virtualenv --clear .venv)
+
+.venv/run.stamp: pyproject.toml | .venv/bin/python
+	$(PIP) -e .
+	touch $@
+
+.venv/dev.stamp: pyproject.toml | .venv/bin/python
+	$(PIP) -e '.[dev]'
+	touch .venv/run.stamp $@

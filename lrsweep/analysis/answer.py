@@ -1,0 +1,56 @@
+"""The summary of a sweep, computed once and shown by the terminal, the files and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lrsweep.analysis.ranking import lower_is_better, objective_column, rank
+from lrsweep.analysis.recommend import Entry, label, recommend
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that a report shows. `about` is what the conductor stored of the sweep, `counts` are the store's."""
+
+    about: Mapping[str, Any]
+    counts: Mapping[str, int]
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    ranking: pd.DataFrame
+    recommendation: dict[str, Any]
+
+    @property
+    def objective(self) -> str:
+        """The column of runs.csv that ranks."""
+        return objective_column(self.about)
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the objective goes down."""
+        return lower_is_better(self.objective)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The settings of the recommendation, best first."""
+        return list(self.recommendation["settings"])
+
+    def label(self, entry: Entry) -> str:
+        """An entry's setting in words."""
+        return label(entry["setting"], str(self.ranking["optimizer"].iloc[0]))
+
+    def rows(self, frame: pd.DataFrame, entry: Entry) -> pd.DataFrame:
+        """The rows of an entry's setting in `ranking` or `runs`."""
+        for column, value in entry["setting"].items():
+            frame = frame[frame[column].isna() if value is None else frame[column] == value]
+        return frame
+
+
+def answer(runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any], counts: Mapping[str, int]) -> Answer:
+    """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective."""
+    ranking = rank(runs, about)
+    return Answer(about, counts, runs, curves, ranking, recommend(ranking, runs, about))

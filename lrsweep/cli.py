@@ -1,0 +1,380 @@
+"""The command line, a thin client: parse, call one function, print, exit code."""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
+
+import typer
+
+from lrsweep import __version__
+from lrsweep.vocabulary import DIVERGED, LrsweepError, Outcome, SpecError, Stack, StoreError
+
+if TYPE_CHECKING:
+    from lrsweep.plan import Plan
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="lrsweep",
+    help="Which learning rate should I use, and how sure can I be?",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep file (YAML).", show_default=False)]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the results folders are.")]
+Override = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", metavar="KEY=VALUE", help="Replace a key of the sweep file.", show_default=False),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=0, max=256, help="Processes; 0 is this one. Default: the cores.", show_default=False),
+]
+MaxRuns = Annotated[int, typer.Option("--max-runs", min=1, help="Refuse sweeps with more runs.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+
+TEMPLATE = """\
+# yaml-language-server: $schema=lrsweep.schema.json
+# The line above gives editors completion and help:  lrsweep schema > lrsweep.schema.json
+# Every key marked * takes one value or a list; the sweep is the product of all lists.
+
+dataset: digits               # * lrsweep list datasets, or {file: table.csv, target: column}
+subset: 1.0                   # * share of the training rows, or a number of them
+width: 64                     # * units per hidden layer; also {doubling: [16, 256]}
+depth: 1                      # * hidden layers; 0 is a linear model
+activation: relu              # * relu, tanh, gelu, logistic
+optimizer: [momentum, adam]   # * lrsweep list optimizers; settings: {name: momentum, momentum: [0.9, 0.95]}
+learning_rate: {log: [1e-4, 1], per_decade: 3}   # * or a list, or {log: [1e-4, 1], num: 13}
+schedule: constant            # * lrsweep list schedules; settings: {name: cosine, warmup: 0.1}
+batch_size: 32                # * or full
+epochs: 20                    # *
+seeds: 3                      # 0, 1, 2; each sets weights and data order, shared by all rates
+objective: val_loss           # what ranks the rates
+"""
+
+
+class Registry(StrEnum):
+    """What `lrsweep list` can list."""
+
+    datasets = "datasets"
+    optimizers = "optimizers"
+    schedules = "schedules"
+
+
+class Ended(BaseException):
+    """A signal that asks the process to end; it passes through every `finally`."""
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Turns errors into one line and an exit code, and signals into an orderly end."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            function(*args, **kwargs)
+        except LrsweepError as error:
+            if kwargs.get("debug"):
+                raise
+            tell(explained(error))
+            raise typer.Exit(error.exit_code) from None
+        except (KeyboardInterrupt, Ended) as cause:
+            number = int(cause.args[0]) if cause.args else signal.SIGINT
+            tell("stopped: finished runs are kept; the same command goes on")
+            raise typer.Exit(128 + number) from None
+
+    return wrapper
+
+
+def explained(error: LrsweepError) -> str:
+    """What a user is told of an error."""
+    if isinstance(error, SpecError):
+        from lrsweep.yaml_reader import draw
+
+        return draw(error)
+    return f"lrsweep: {error}"
+
+
+def tell(text: str, quiet: bool = False) -> None:
+    """Talk, on stderr."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def end_orderly(*_: object) -> None:
+    """Lets SIGTERM and SIGHUP end the process like Ctrl-C: finished runs are kept, files written, workers ended."""
+
+    def end(number: int, _: object) -> NoReturn:
+        raise Ended(number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document on stdout, what JSON cannot say (nan, inf) being null."""
+    print(json.dumps(without_nan(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def without_nan(value: Any) -> Any:
+    """The value with every number that JSON does not have replaced by None."""
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False
+) -> None:
+    """Which learning rate should I use, and how sure can I be?"""
+    if version:
+        print(f"lrsweep {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+@command
+def init(
+    file: Annotated[Path, typer.Argument(help="What to write.")] = Path("sweep.yaml"),
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a commented sweep file to start from."""
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(TEMPLATE)
+    except FileExistsError:
+        raise StoreError(f"{file} exists already; name another file, or remove it first") from None
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written: {error.strerror}; name another place") from error
+    tell(f"wrote {file}\nNext: lrsweep plan {file}", quiet)
+
+
+@app.command()
+@command
+def plan(
+    spec: Spec,
+    override: Override = None,
+    results: Results = Path("results"),
+    workers: Workers = None,
+    max_runs: MaxRuns = 10_000,
+    runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Show what `run` would do, and do nothing."""
+    from lrsweep import sweep
+
+    preview = sweep.plan(spec, results=results, overrides=override or (), workers=workers, max_runs=max_runs)
+    document = preview.document(list_runs=runs)
+    if as_json:
+        print_json(document)
+    else:
+        from lrsweep.report.terminal import print_plan
+
+        print_plan(document)
+    tell(f"Next: lrsweep run {spec}", quiet)
+
+
+@app.command()
+@command
+def run(
+    spec: Spec,
+    override: Override = None,
+    results: Results = Path("results"),
+    workers: Workers = None,
+    max_runs: MaxRuns = 10_000,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; the old folder becomes NAME.bak-N.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and crashed runs again.")] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
+    time_limit: Annotated[
+        float | None,
+        typer.Option("--time-limit", min=0, metavar="SECONDS", help="Stop after so long.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train what is missing, and answer."""
+    from lrsweep import sweep
+
+    end_orderly()
+    view = View(quiet)
+    try:
+        result = sweep.run(
+            spec,
+            results=results,
+            overrides=override or (),
+            workers=workers,
+            fresh=fresh,
+            retry_failed=retry_failed,
+            fail_fast=fail_fast,
+            max_runs=max_runs,
+            time_limit=time_limit,
+            begin=view.begin,
+        )
+    finally:
+        view.end()
+    left = result.answer.counts["new"]
+    if left:
+        tell(f"{left:,} runs are not trained yet; the same command goes on", quiet)
+    show(result.answer, as_json, seconds=result.seconds, trained=result.trained)
+    tell(f"Next: lrsweep report {result.answer.about['name']} --all{elsewhere(results)}", quiet)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+@command
+def report(
+    sweeps: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SWEEP]...", help="Names, folders or sweep files.", show_default=False),
+    ] = None,
+    results: Results = Path("results"),
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="KEY", help="The best setting for each value of KEY.")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Only the N best settings.")] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Every rate of every setting, and stale runs.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Answer again, from the results alone. Without a name: the newest sweep."""
+    from lrsweep import sweep
+
+    answers = [sweep.report(name, results=results) for name in sweeps or (None,)]
+    if as_json and len(answers) > 1:
+        print_json({"schema_version": 1, "sweeps": [answer.document() for answer in answers]})
+    else:
+        for answer in answers:
+            show(answer, as_json, by=by, top=top, show_all=show_all)
+    tell(f"Next: lrsweep run {answers[-1].about['spec_path']}{elsewhere(results)}", quiet)
+
+
+@app.command(name="list")
+@command
+def list_(
+    what: Annotated[Registry, typer.Argument(help="What to list.", show_default=False)],
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """List datasets, optimizers or schedules, with defaults and sources."""
+    rows = registry_rows(what)
+    if as_json:
+        print_json({"schema_version": 1, what.value: rows})
+    else:
+        from lrsweep.report.terminal import print_rows
+
+        print_rows(rows)
+    tell("Next: lrsweep init", quiet)
+
+
+@app.command()
+@command
+def schema(quiet: Quiet = False, debug: Debug = False) -> None:
+    """Print the JSON Schema of the sweep file."""
+    from lrsweep.spec import json_schema
+
+    print_json(json_schema())
+    tell("Next: lrsweep init", quiet)
+
+
+def registry_rows(what: Registry) -> list[dict[str, Any]]:
+    """A registry's entries: name, settings with their defaults, description, source."""
+    if what is Registry.datasets:
+        from lrsweep.datasets import DATASETS
+
+        return [
+            {"name": name, "task": entry.task, "description": entry.description, "source": entry.source}
+            for name, entry in DATASETS.items()
+        ]
+    from lrsweep.engine.optimizers import OPTIMIZERS
+    from lrsweep.engine.schedules import SCHEDULES
+    from lrsweep.spec import default_settings
+
+    registries: dict[str, dict[str, Any]] = {"optimizer": {**OPTIMIZERS}, "schedule": {**SCHEDULES}}
+    key = what.value.removesuffix("s")
+    return [
+        {
+            "name": name,
+            "settings": default_settings(key, name),
+            "description": " ".join((rule.__doc__ or "").split()),
+            "source": rule.source,
+        }
+        for name, rule in registries[key].items()
+    ]
+
+
+def show(answer: Any, as_json: bool, **how: Any) -> None:
+    """The answer on stdout: for people, or as JSON."""
+    if as_json:
+        print_json(answer.document())
+    else:
+        from rich.console import Console
+
+        from lrsweep.report.terminal import print_summary
+
+        print_summary(answer, Console(highlight=False), **how)
+
+
+class View:
+    """What a person sees on stderr while a sweep runs."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.shown = quiet, ExitStack()
+        self.done = self.diverged = 0
+        self.best: tuple[float, str] | None = None
+
+    def begin(self, planned: Plan, stale: int, stacks: list[Stack]) -> Callable[[list[Outcome]], None]:
+        """Says what is about to happen, and opens the live block."""
+        from lrsweep.report.terminal import progress
+
+        spec, self.total = planned.spec, sum(len(stack.runs) for stack in stacks)
+        finished, aside = len(planned.runs) - self.total, f", {stale:,} stale" if stale else ""
+        tell(f"{spec.name}  {len(planned.runs):,} runs: {finished:,} done, {self.total:,} to train{aside}", self.quiet)
+        if planned.duplicates:
+            tell(f"{planned.duplicates:,} runs were named more than once and count once", self.quiet)
+        self.objective = spec.objective
+        self.runs = {one.run_id: one.run for one in planned.runs}
+        self.update = self.shown.enter_context(progress(self.total, self.quiet or not stacks))
+        return self.watch
+
+    def watch(self, outcomes: list[Outcome]) -> None:
+        """Moves the block on by a stack."""
+        self.done += len(outcomes)
+        self.diverged += sum(outcome.status == DIVERGED for outcome in outcomes)
+        sign = 1 if self.objective.endswith("loss") else -1
+        for outcome in outcomes:
+            value = outcome.metrics.get(self.objective, float("nan"))
+            if sign * value < (self.best[0] if self.best else float("inf")):
+                run = self.runs[outcome.run_id]
+                name = f"{run.optimizer.name} {run.learning_rate:.3g}"
+                self.best = sign * value, f"{name} → {self.objective} {value:.3g}"
+        self.update(self.done, self.total, self.best[1] if self.best else "", self.diverged)
+
+    def end(self) -> None:
+        """Takes the block away."""
+        self.shown.close()
+
+
+def elsewhere(results: Path) -> str:
+    """The option that a following command needs where the results are not in the default place."""
+    return "" if results == Path("results") else f" --results {results}"

@@ -1,0 +1,120 @@
+"""The cache of data as it was read.
+
+<fingerprint>/{x.npy, y.npy, meta.json}
+sources/<pointer>                         holds the fingerprint of what a source gave
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from lrsweep.datasets.readers import idx_files, read
+from lrsweep.datasets.tables import checked, short_hash
+from lrsweep.vocabulary import DataError, RawData, Source
+
+CACHE_FORMAT = 1
+"""Raised when the same source is to be read differently, so that older cache entries are left aside."""
+
+
+def load(source: Source, task: str | None = None) -> RawData:
+    """The data of `source`, from the cache or else read, checked and cached; `task` overrides what the target suggests.
+
+    Raises DataError where it cannot be read or no model can be trained on it.
+    """
+    try:
+        pointer = cache_folder() / "sources" / pointer_name(source, task)
+        with suppress(OSError, ValueError, DataError):  # absent or damaged: read it again
+            return cached(pointer.read_text("utf-8"))
+        raw = checked(*read(source), task)
+        store(raw, pointer)
+        return cached(raw.fingerprint)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+
+
+def cached(fingerprint: str) -> RawData:
+    """The data that an earlier `load` cached, memory-mapped and read-only. Raises DataError where it is not there."""
+    folder = cache_folder() / fingerprint
+    try:
+        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+        x, y = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in "xy")
+        return RawData(x, y, meta["task"], tuple(meta["classes"]), fingerprint)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder} is missing or damaged ({error}); "
+            "run the sweep again, on several machines with LRSWEEP_CACHE set to a folder that all of them see"
+        ) from error
+
+
+def cache_folder() -> Path:
+    """The cache's folder, made if need be: the user's, or a temporary one where that cannot be written."""
+    with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(os.environ.get("LRSWEEP_CACHE") or Path(home, "lrsweep"))
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = Path(tempfile.gettempdir(), f"lrsweep-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def pointer_name(source: Source, task: str | None) -> str:
+    """Names what `load` gives: it rests on a file's content or scikit-learn's version, not on a path."""
+    from importlib.metadata import version  # 28 ms that workers can do without
+
+    if source.kind == "name":
+        content = [source.location, version("scikit-learn")]
+    elif source.kind == "idx":
+        content = [digest(path) for path in idx_files(Path(source.location))]
+    else:
+        content = [Path(source.location).suffix, digest(Path(source.location))]
+    return short_hash(json.dumps([CACHE_FORMAT, source.kind, content, source.target, task]).encode())
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{error.strerror}; name a file that can be read") from error
+
+
+def store(raw: RawData, pointer: Path) -> None:
+    """Caches `raw`. A file's content follows from its name, so two processes at once replace equal by equal."""
+    folder = cache_folder() / raw.fingerprint
+    try:
+        for name, values in (("x.npy", raw.x), ("y.npy", raw.y)):
+            with replacing(folder / name) as file:
+                np.save(file, values, allow_pickle=False)
+        with replacing(folder / "meta.json") as file:
+            file.write(json.dumps({"task": raw.task, "classes": raw.classes}).encode())
+        with replacing(pointer) as file:
+            file.write(raw.fingerprint.encode())
+    except OSError as error:
+        raise DataError(f"the cache {folder} cannot be written ({error}); free space, or set LRSWEEP_CACHE") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `path` once it is complete: nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
+    try:
+        with scratch.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

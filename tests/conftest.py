@@ -1,0 +1,20 @@
+"""What holds for every test: one BLAS thread, as in the workers, and a cache of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is first imported, which is later than here
+
+collect_ignore = ["golden"]  # its script needs PyTorch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's cache of datasets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LRSWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -154,7 +154,7 @@ def check(spec: Spec, planned: Iterable[PlannedRun]) -> None:
         if needed > memory / 2:
             raise UsageError(
                 f"{spec.path}: one run of width {run.width}, depth {run.depth}, batch_size {run.batch_size} and epochs "
-                f"{run.epochs} needs about {needed / 1e9:,.0f} GB, more than half of the machine's {memory / 1e9:,.0f}; "
+                f"{run.epochs} needs about {needed / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}; "
                 "lower one of them"
             )
 

@@ -136,7 +136,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: `curve` (epochs_done + 1, len(CURVE_COLUMNS)) in float64, `metrics` by column of runs.csv."""
+    """What became of a run: `curve` (epochs_done + 1, len(CURVE_COLUMNS)) float64, `metrics` by column of runs.csv."""
 
     run_id: str
     status: str

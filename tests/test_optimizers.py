@@ -72,18 +72,18 @@ def test_rmsprops_first_step_is_the_rate_over_the_root_of_what_is_new():
 
 
 def test_adamws_decay_is_not_rescaled_by_the_averages():
-    """With no gradient nothing but the decay acts: 1 − rate·weight_decay a step. Adam's L2 penalty takes a full step."""
+    """Where the gradient is zero, AdamW shrinks by rate·weight_decay a step; Adam's L2 penalty takes a full step."""
     decoupled = descend("adamw", [0.1], curvature=0.0, start=[1.0], steps=3, weight_decay=0.5)
     penalized = descend("adam", [0.1], curvature=0.0, start=[1.0], steps=1, weight_decay=0.5)
     np.testing.assert_allclose(decoupled, [[0.95**3]], rtol=1e-12)
     np.testing.assert_allclose(penalized, [[0.9]], rtol=1e-6)
 
 
-def rule_and_arrays(name: str, dtype: Any, n_runs: int = 3, n_params: int = 50) -> tuple[Any, Array, Array, list[Array]]:
-    """The rule with weight decay, and made parameters, gradients and state, all (R, P)."""
+def rule_and_arrays(name: str, dtype: Any, n_params: int = 50) -> tuple[Any, Array, Array, list[Array]]:
+    """The rule with weight decay for three runs, made parameters and gradients, and its state, all (R, P)."""
     random = np.random.default_rng(0)
-    rule = build(name, [dict(engine_cases.optimizer(name, weight_decay=0.1).settings)] * n_runs, dtype)
-    params, grads = random.standard_normal((2, n_runs, n_params)).astype(dtype)
+    rule = build(name, [dict(engine_cases.optimizer(name, weight_decay=0.1).settings)] * 3, dtype)
+    params, grads = random.standard_normal((2, 3, n_params)).astype(dtype)
     return rule, params, grads, [np.zeros_like(params) for _ in rule.state]
 
 

@@ -13,12 +13,10 @@ from engine_cases import RUN, schedule
 from lrsweep.engine.schedules import SCHEDULES, rate_table, rates, warmup_steps
 
 
-@pytest.mark.parametrize("total", [1, 2, 50, 333])
+@pytest.mark.parametrize("total", [2, 50, 333])
 @pytest.mark.parametrize("warmup", [0, 0.1, 0.35, 1])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_the_table_follows_the_formulas(name, warmup, total):
-    if warmup == total:
-        pytest.skip("a warm-up as long as the run is refused at the door")
     run = replace(RUN, schedule=schedule(name, warmup=warmup), learning_rate=0.3)
     expected = [reference.rate_at(run, step, total) for step in range(total)]
     np.testing.assert_allclose(rates(run.schedule, 0.3, total), expected, rtol=1e-12)

@@ -64,12 +64,11 @@ def test_every_batch_size_matches_the_reference(batch_size):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_clipping_matches_the_reference(name):
-    """0.8 clips some steps and leaves others; weight decay comes after."""
-    run = replace(RUN, clip_norm=0.8, optimizer=optimizer(name, weight_decay=0.1))
+    """The bound is a norm that the gradient crosses on its way: some steps are clipped. Weight decay comes after."""
+    run = replace(RUN, optimizer=optimizer(name, weight_decay=0.1), epochs=6)
     data = data_for(run)
-    norms = reference.train(replace(run, clip_norm=None, epochs=8), data)[0][1:, 6]
-    assert norms.min() < 0.8 < norms.max()
-    assert_matches_reference(replace(run, epochs=8), data)
+    norms = reference.train(run, data)[0][1:, 6]
+    assert_matches_reference(replace(run, clip_norm=float(np.median(norms))), data)
 
 
 def test_two_classes_match_the_reference():
@@ -78,11 +77,12 @@ def test_two_classes_match_the_reference():
 
 def test_runs_of_one_stack_may_differ_in_all_that_the_reference_knows_of_a_run():
     """Rates, schedules, settings, clipping and seeds together, each run still its own."""
+    settings = ((0.9, 0), (0, 0.1), (0.5, 1))
     runs = variants(
         RUN,
         learning_rate=(0.01, 0.05, 0.02),
         schedule=(schedule("step", drops=1), schedule("cosine", warmup=3), schedule("constant")),
-        optimizer=[optimizer("adamw", beta1=beta, weight_decay=decay) for beta, decay in ((0.9, 0), (0, 0.1), (0.5, 1))],
+        optimizer=[optimizer("adamw", beta1=beta, weight_decay=decay) for beta, decay in settings],
         clip_norm=(0.5, 1.0, 1e9),
         seed=(5, 5, 6),
     )
@@ -107,12 +107,10 @@ def test_the_loss_of_every_step_is_pytorchs(case):
 
 
 def test_every_rule_and_schedule_that_names_pytorch_is_recorded():
-    recorded = {run.optimizer.name for run in problem.CASES.values()}, {
-        run.schedule.name for run in problem.CASES.values()
-    }
-    promised = {name for name, rule in OPTIMIZERS.items() if "torch.optim" in rule.source}
-    assert promised == recorded[0]
-    assert {name for name, kind in SCHEDULES.items() if "torch.optim" in kind.source} <= recorded[1]
+    rules = {run.optimizer.name for run in problem.CASES.values()}
+    schedules = {run.schedule.name for run in problem.CASES.values()}
+    assert {name for name, rule in OPTIMIZERS.items() if "torch.optim" in rule.source} <= rules
+    assert {name for name, kind in SCHEDULES.items() if "torch.optim" in kind.source} <= schedules
 
 
 # --- A stack changes nothing.
@@ -256,7 +254,7 @@ def test_stability_limit_in_training(name, limit, share, status):
 
 
 def test_a_loss_that_rises_far_and_comes_back_is_not_diverged():
-    """Above the limit for half the run the error doubles ten times in every ten steps; below it, it vanishes again."""
+    """For half the run a rate of 1.5, beyond the limit of 1, doubles the error every step; then 0.375 quarters it."""
     run = replace(LINE, learning_rate=1.5, schedule=schedule("step", drops=1, factor=0.25), epochs=200)
     (outcome,) = train(stack_of([run]), slope_one())
     losses = outcome.curve[:, 4]
@@ -293,8 +291,8 @@ def test_training_twice_gives_the_same_bits():
     np.testing.assert_array_equal(first.curve, second.curve)
 
 
-def test_a_hundred_times_the_precision_changes_little():
-    """float32 follows float64 from the same weights and batches."""
+def test_float32_follows_float64():
+    """From the same weights and batches."""
     single, double = (
         train(stack_of([replace(RUN, precision=p)]), made(precision=p))[0].curve[:, 3] for p in ("float32", "float64")
     )
@@ -312,7 +310,7 @@ def test_everything_stays_in_the_runs_precision(name, precision):
     group.epoch(1)
     learner = group.learner(16)
     arrays = [group.params, group.grads, group.scratch, group.columns, group.inputs, learner.flat, learner.x]
-    arrays += [*group.state, *learner.hidden, *learner.deltas, *[getattr(group.optimizer, key) for key in vars(group.optimizer)]]
+    arrays += [*group.state, *learner.hidden, *learner.deltas, *vars(group.optimizer).values()]
     assert {array.dtype.name for array in arrays} == {precision}
 
 
@@ -331,9 +329,7 @@ def test_flushing_takes_what_is_about_to_be_subnormal_and_nothing_else():
     (velocity,) = group.state
     velocity[0, :8] = [1e-45, -1e-40, 1e-38, -2e-30, 1e-20, -0.5, np.inf, 3e38]
     group.flush()
-    np.testing.assert_array_equal(
-        velocity[0, :8], np.array([0, 0, 0, -2e-30, 1e-20, -0.5, np.inf, 3e38], np.float32)
-    )
+    np.testing.assert_array_equal(velocity[0, :8], np.array([0, 0, 0, -2e-30, 1e-20, -0.5, np.inf, 3e38], np.float32))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -43,6 +43,10 @@ class Answer:
         """An entry's setting in words."""
         return label(entry["setting"], str(self.ranking["optimizer"].iloc[0]))
 
+    def document(self) -> dict[str, Any]:
+        """What `--json` prints: recommendation.json, with the counts."""
+        return {**self.recommendation, "counts": dict(self.counts)}
+
     def rows(self, frame: pd.DataFrame, entry: Entry) -> pd.DataFrame:
         """The rows of an entry's setting in `ranking` or `runs`."""
         for column, value in entry["setting"].items():

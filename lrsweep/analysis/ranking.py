@@ -1,7 +1,7 @@
 """Which rates are best, and which cannot be told from the best: runs in, a row per setting and rate out.
 
-A *setting* is a combination of the columns that vary, but for the rate and the seed. A run that did not finish is *lost*;
-it counts as worst, never as missing: one lost seed puts a rate behind every rate without.
+A *setting* is a combination of the columns that vary, but for the rate and the seed. A run that did not finish is
+*lost*; it counts as worst, never as missing: one lost seed puts a rate behind every rate without.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def objective_values(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.Series[
     column = objective_column(about)
     finished = runs["status"] == FINISHED
     if column not in runs and finished.any():
-        known = ", ".join(name for name in runs if name.endswith(("_loss", "_accuracy", "_r2", "_f1")))
+        known = ", ".join(name for name in map(str, runs) if name.endswith(("_loss", "_accuracy", "_r2", "_f1")))
         raise UsageError(f"objective {column} is not a column of runs.csv; choose from {known}")
     values = runs.reindex(columns=[column])[column].astype(float)
     return values.where(finished & np.isfinite(values))
@@ -122,7 +122,7 @@ def _tied(frame: pd.DataFrame, table: pd.DataFrame) -> Any:
 
 
 def standard_errors(counts: Any) -> Array:
-    """How many standard deviations of a sample of n the 95% interval of its mean reaches to each side; nan for n < 2."""
+    """How far the 95% interval of a mean of n reaches, in standard deviations of its sample; nan for n < 2."""
     return np.array([t_quantile(int(n) - 1) / math.sqrt(n) if n >= 2 else math.nan for n in counts])
 
 

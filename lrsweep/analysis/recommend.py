@@ -1,4 +1,4 @@
-"""What to do, for each setting: the best rate, how far to trust it, and which doubts remain, in numbers and sentences."""
+"""What to do for each setting: the best rate, how far to trust it, which doubts remain, in numbers and sentences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_ADDED = 4
 
 
 def recommend(ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of recommendation.json: settings best first, grouped by dataset, since losses compare only within one.
+    """The document of recommendation.json: settings best first, one dataset after the other, as losses demand.
 
     What cannot be said is None, with the reason in `advice`.
     """
@@ -162,14 +162,14 @@ def _doubts(entry: Entry, grid: Sequence[float], stable: int, n_lost: int, runs:
     elif entry["tie_interval"] == [grid[0], grid[-1]] and len(grid) > 1:
         yield f"No rate can be told from any other by {n_seeds} seeds: use more seeds, or a wider range of rates."
     if errors:
-        yield f"{errors} of {len(runs)} runs failed or crashed; they count as worst, so mend the cause and train them again."
+        yield f"{errors} of {len(runs)} runs failed or crashed; they count as worst: mend the cause and retry them."
 
 
 def _beyond(grid: Sequence[float]) -> str:
     """The rates that continue a grid by its own last step for about a decade; a grid of one by a factor of 10.
 
     >>> _beyond([0.01, 0.0316228, 0.1]), _beyond([4.0, 2.0, 1.0])
-    ('0.316 and 1', '0.5, 0.25, 0.125 and 0.0625')
+    ('0.316 and 1', '0.5, 0.25 and 0.125')
     """
     step = grid[-1] / grid[-2] if len(grid) > 1 else 0.1
     number = min(MOST_ADDED, max(1, round(1 / abs(math.log10(step)))))

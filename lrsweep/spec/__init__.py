@@ -1,6 +1,8 @@
-"""The door: what a sweep file may say, and every message about what a user wrote. Behind it nothing is checked again."""
+"""The door: what a sweep file may say, and every message about it. Behind the door nothing is checked again."""
 
-from lrsweep.spec.keys import SWEEP_KEYS, default_settings, json_schema
-from lrsweep.spec.reader import Block, Spec, load_spec
+from lrsweep.spec.keys import SWEEP_KEYS, default_settings
+from lrsweep.spec.model import Block, Spec
+from lrsweep.spec.reader import load_spec
+from lrsweep.spec.schema import json_schema
 
 __all__ = ["SWEEP_KEYS", "Block", "Spec", "default_settings", "json_schema", "load_spec"]

@@ -1,11 +1,14 @@
-"""Axes: lists and grids of values, counted before they are made, so that a sweep of 10^30 runs is refused, not expanded."""
+"""Axes: lists and grids of values, counted before they are made.
+
+So a sweep of 10^30 runs is refused, not expanded.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -28,45 +31,50 @@ class Axis:
     @classmethod
     def chained(cls, axes: Sequence[Axis]) -> Axis:
         """One axis after the other."""
-        return cls(sum(axis.count for axis in axes), lambda: list(chain.from_iterable(axis.make() for axis in axes)))
+        return cls(sum(axis.count for axis in axes), lambda: [value for axis in axes for value in axis.make()])
 
     @classmethod
     def product(cls, axes: dict[str, Axis], build: Callable[[dict[str, Any]], Any]) -> Axis:
-        """Every combination of named axes, built into one value each."""
+        """Every combination of named axes, built into one value each, the last axis fastest."""
 
         def make() -> list[Any]:
-            return [build(dict(zip(axes, values, strict=True))) for values in product(*(a.make() for a in axes.values()))]
+            combinations = itertools.product(*(axis.make() for axis in axes.values()))
+            return [build(dict(zip(axes, values, strict=True))) for values in combinations]
 
         return cls(math.prod(axis.count for axis in axes.values()), make)
 
 
 def log(low: Number, high: Number, num: int) -> list[float]:
-    """Evenly spaced in the logarithm, both ends in.
+    """Evenly spaced in the logarithm.
 
     >>> log(1e-3, 1, 4)
     [0.001, 0.01, 0.1, 1.0]
     """
-    return [rounded(value) for value in np.geomspace(low, high, num)]
+    return tidy(low, high, np.geomspace(float(low), float(high), num).tolist())
 
 
 def linear(low: Number, high: Number, num: int) -> list[float]:
-    """Evenly spaced, both ends in."""
-    return [rounded(value) for value in np.linspace(low, high, num)]
+    """Evenly spaced.
+
+    >>> linear(0, 1, 5)
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    return tidy(low, high, np.linspace(float(low), float(high), num).tolist())
 
 
-def doubling(low: Number, high: Number, num: int) -> list[Number]:
+def doubling(low: Number, high: Number, num: int) -> list[float]:
     """Each value twice the one before.
 
-    >>> doubling(16, 64, 3)
-    [16, 32, 64]
+    >>> doubling(0.1, 0.4, 3)
+    [0.1, 0.2, 0.4]
     """
-    return [low * 2**k for k in range(num)]
+    return tidy(low, high, [math.ldexp(low, k) for k in range(num)])
 
 
 def log_uniform(low: Number, high: Number, num: int) -> list[float]:
     """Both ends, and between them values drawn evenly in the logarithm: always the same ones, in order."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(0)))
-    return between(low, high, random.random(num - 2).tolist())
+    return placed(low, high, random.random(num - 2).tolist())
 
 
 def halton(low: Number, high: Number, num: int) -> list[float]:
@@ -75,12 +83,18 @@ def halton(low: Number, high: Number, num: int) -> list[float]:
     >>> halton(1e-4, 1, 5)
     [0.0001, 0.001, 0.01, 0.1, 1.0]
     """
-    return between(low, high, [int(f"{i:b}"[::-1], 2) / 2 ** i.bit_length() for i in range(1, num - 1)])
+    return placed(low, high, [int(f"{i:b}"[::-1], 2) / 2 ** i.bit_length() for i in range(1, num - 1)])
 
 
-def between(low: Number, high: Number, shares: list[float]) -> list[float]:
-    """The ends and the values at the given shares of the way, in the logarithm."""
-    return [rounded(low * (high / low) ** share) for share in sorted([0.0, *shares, 1.0])]
+def placed(low: Number, high: Number, shares: Iterable[float]) -> list[float]:
+    """The ends, and the values at the given shares of the way between them, in the logarithm."""
+    start, way = math.log(low), math.log(high) - math.log(low)
+    return tidy(low, high, [low, *(math.exp(start + share * way) for share in sorted(shares)), high])
+
+
+def tidy(low: Number, high: Number, values: Sequence[Number]) -> list[float]:
+    """The values in six significant digits, none outside the ends."""
+    return [min(max(rounded(value), low), high) for value in values]
 
 
 def rounded(value: float) -> float:
@@ -88,7 +102,7 @@ def rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-MAKERS: dict[str, Callable[[Number, Number, int], Sequence[Number]]] = {
+MAKERS: dict[str, Callable[[Number, Number, int], list[float]]] = {
     "log": log,
     "linear": linear,
     "doubling": doubling,
@@ -97,14 +111,22 @@ MAKERS: dict[str, Callable[[Number, Number, int], Sequence[Number]]] = {
 }
 
 
-def grid(name: str, low: Number, high: Number, num: int, whole: bool) -> Axis:
-    """The named grid; `whole` rounds its values to whole numbers."""
+def whole(name: str, low: int, high: int, num: int) -> list[int]:
+    """A grid of whole numbers: the ends as they are, the values between rounded.
 
-    def make() -> list[Number]:
-        values = MAKERS[name](low if name == "doubling" else float(low), float(high), num)
-        return [round(value) for value in values] if whole else [float(value) for value in values]
+    >>> whole("log", 1, 100, 3), whole("doubling", 16, 64, 3)
+    ([1, 10, 100], [16, 32, 64])
+    """
+    if name == "doubling":
+        return [low << k for k in range(num)]
+    return [low, *(round(value) for value in MAKERS[name](low, high, num)[1:-1]), high]
 
-    return Axis(num, make)
+
+def grid(name: str, low: Number, high: Number, num: int) -> Axis:
+    """The named grid of `num` values from low to high, both in; of whole numbers where both ends are whole."""
+    if isinstance(low, int) and isinstance(high, int):
+        return Axis(num, lambda: whole(name, low, high, num))
+    return Axis(num, lambda: MAKERS[name](low, high, num))
 
 
 def per_decade(low: Number, high: Number, each: int) -> int:
@@ -117,6 +139,10 @@ def per_decade(low: Number, high: Number, each: int) -> int:
 
 
 def doublings(low: Number, high: Number) -> int | None:
-    """How many values a doubling from low to high has, or None where it does not arrive there."""
+    """How many values a doubling from low to high has, or None where it does not arrive there.
+
+    >>> doublings(16, 256), doublings(16, 200)
+    (5, None)
+    """
     exact = math.log2(high) - math.log2(low)
-    return round(exact) + 1 if math.isclose(exact, round(exact), abs_tol=1e-9) else None
+    return round(exact) + 1 if math.isclose(exact, round(exact), rel_tol=0, abs_tol=1e-9) else None

@@ -1,4 +1,4 @@
-"""What PyTorch and the engine are both set to: a small network, 50 steps, every rule by itself and under every schedule."""
+"""What PyTorch and the engine are both set to: a small network, 50 steps, every rule under every schedule."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Records what PyTorch makes of golden/problem.py, into torch.json beside this file.
 
-Run `python tests/golden/record.py` where PyTorch and NumPy are installed; the tests then need neither it nor the network.
+Run `python tests/golden/record.py` where PyTorch and NumPy are installed; the tests then do without PyTorch.
 It prints how far the engine is from each trajectory.
 """
 
@@ -19,6 +19,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from golden import problem  # noqa: E402  the paths come first
+
 from lrsweep.engine import model  # noqa: E402
 from lrsweep.vocabulary import Run  # noqa: E402
 

@@ -1,0 +1,271 @@
+"""The conductor: what is trained, what is kept, and that the files do not depend on how they came about."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from lrsweep import execute, plan, sweep
+from lrsweep.vocabulary import BusyError, Data, Outcome, SpecError, Stack, StoreError
+
+TEXT = """\
+dataset: iris
+width: [4, 8]
+optimizer: [sgd, adam]
+learning_rate: [0.01, 0.1, 1000]
+batch_size: 16
+epochs: 3
+seeds: 2
+"""
+LONG = TEXT.replace("epochs: 3", "epochs: 150")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A sweep of 24 runs on iris, some of which diverge."""
+    path = tmp_path / "small.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def views(folder: Path) -> tuple[bytes, bytes]:
+    """The two files that must not depend on how a sweep was executed."""
+    return (folder / "runs.csv").read_bytes(), (folder / "curves.csv").read_bytes()
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(spec: Path, folder: str = "results", **options: object) -> sweep.Result:
+    """The sweep, run in this process beside its file."""
+    return sweep.run(spec, results=spec.parent / folder, **{"workers": 0, **options})  # type: ignore[arg-type]
+
+
+def command(spec: Path, *arguments: str) -> Sequence[str]:
+    """The command line that runs a sweep beside its file."""
+    results = str(spec.parent / "results")
+    return [sys.executable, "-m", "lrsweep", "run", str(spec), "--results", results, *arguments]
+
+
+def test_a_sweep_trains_every_run_once(spec: Path) -> None:
+    result = run(spec)
+    rows = table(result.folder / "runs.csv")
+    assert result.trained == 24
+    assert len({row["run_id"] for row in rows}) == 24
+    assert [row["learning_rate"] for row in rows[:6]] == ["0.01", "0.01", "0.1", "0.1", "1000.0", "1000.0"]
+
+
+def test_a_second_run_trains_nothing_and_changes_nothing(spec: Path) -> None:
+    first = run(spec)
+    before = views(first.folder)
+    assert run(spec).trained == 0
+    assert views(first.folder) == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_do_not_depend_on_the_workers(spec: Path, workers: int) -> None:
+    assert views(run(spec, "a").folder) == views(run(spec, "b", workers=workers).folder)
+
+
+@pytest.mark.parametrize("stack_bytes", [1, 10_000, 10**9])
+def test_files_do_not_depend_on_the_stacking(spec: Path, stack_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = views(run(spec, "a").folder)
+    monkeypatch.setattr(plan, "STACK_BYTES", stack_bytes)
+    assert views(run(spec, "b").folder) == usual
+
+
+def test_a_machine_where_stacking_is_not_exact_trains_alone(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    monkeypatch.setattr(sweep, "stacking_is_exact", lambda: False)
+
+    def begin(_: plan.Plan, __: int, stacks: list[Stack]) -> sweep.Watch:
+        sizes.extend(len(stack.runs) for stack in stacks)
+        return lambda outcomes: None
+
+    run(spec, begin=begin)
+    assert sizes == [1] * 24
+
+
+def test_a_changed_file_keeps_what_still_stands(spec: Path) -> None:
+    run(spec)
+    spec.write_text(TEXT.replace("[0.01, 0.1, 1000]", "[0.03, 0.1, 1000]"))
+    result = run(spec)
+    assert result.trained == 8
+    assert result.answer.counts["stale"] == 8
+    assert {row["learning_rate"] for row in table(result.folder / "runs.csv")} == {"0.03", "0.1", "1000.0"}
+
+
+def test_a_restored_file_finds_its_stale_runs_again(spec: Path) -> None:
+    before = views(run(spec).folder)
+    run(spec, overrides=["learning_rate=0.5"])
+    result = run(spec)
+    assert (result.trained, views(result.folder)) == (0, before)
+
+
+def test_fresh_keeps_the_old_folder(spec: Path) -> None:
+    first = run(spec)
+    before = views(first.folder)
+    assert run(spec, fresh=True).trained == 24
+    assert views(first.folder.with_name("small.bak-1")) == before
+
+
+def test_deleted_views_come_back(spec: Path) -> None:
+    folder = run(spec).folder
+    before = views(folder)
+    (folder / "runs.csv").unlink()
+    (folder / "curves.csv").write_text("torn")
+    run(spec)
+    assert views(folder) == before
+
+
+def test_failed_runs_are_kept_until_asked_for(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = execute.train
+
+    def faulty(stack: Stack, data: Data) -> list[Outcome]:
+        if any(run.seed == 1 and run.width == 8 for run in stack.runs):
+            raise RuntimeError("made to fail")
+        return real(stack, data)
+
+    monkeypatch.setattr(execute, "train", faulty)
+    broken = run(spec)
+    assert (broken.answer.counts["failed"], broken.exit_code) == (6, 1)
+    monkeypatch.setattr(execute, "train", real)
+    assert run(spec).trained == 0
+    mended = run(spec, retry_failed=True)
+    assert (mended.trained, mended.answer.counts["failed"], mended.exit_code) == (6, 0, 0)
+    assert views(mended.folder) == views(run(spec, "undisturbed").folder)
+
+
+def test_fail_fast_stops_at_the_first_failure(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "train", lambda stack, data: 1 / 0)
+    result = run(spec, fail_fast=True)
+    assert 0 < result.trained < 24
+
+
+def test_a_time_limit_keeps_what_is_done(spec: Path) -> None:
+    result = run(spec, time_limit=1e-9)
+    assert 0 < result.trained < 24
+    assert run(spec).trained == 24 - result.trained
+
+
+def test_the_sweep_file_is_kept_to_the_byte(spec: Path) -> None:
+    assert (run(spec).folder / "spec.yaml").read_bytes() == spec.read_bytes()
+
+
+def test_provenance_names_versions_machine_and_data(spec: Path) -> None:
+    document = json.loads((run(spec, overrides=["epochs=2"]).folder / "provenance.json").read_text())
+    assert {"python", "numpy", "lrsweep"} <= document["versions"].keys()
+    assert document["overrides"] == ["epochs=2"]
+    assert document["data"].keys() == {"iris"}
+    assert {"blas", "cpu", "platform", "git_commit", "numerics", "format"} <= document.keys()
+
+
+def test_a_mistake_in_the_file_leaves_the_results_alone(spec: Path) -> None:
+    spec.write_text(TEXT + "widht: 3\n")
+    with pytest.raises(SpecError):
+        run(spec)
+    assert not (spec.parent / "results").exists()
+
+
+@pytest.mark.parametrize("how", ["name", "folder", "file", "newest"])
+def test_a_report_finds_its_sweep(spec: Path, how: str) -> None:
+    folder = run(spec).folder
+    named = {"name": "small", "folder": folder, "file": spec, "newest": None}[how]
+    assert sweep.report(named, results=folder.parent).about["name"] == "small"
+
+
+def test_a_report_of_nothing_says_what_there_is(spec: Path) -> None:
+    results = run(spec).folder.parent
+    with pytest.raises(StoreError, match="there are small"):
+        sweep.report("other", results=results)
+
+
+def test_a_plan_writes_nothing(spec: Path) -> None:
+    preview = sweep.plan(spec, results=spec.parent / "results", workers=1)
+    assert preview.counts() == {"done": 0, "new": 24, "stale": 0, "failed": 0}
+    assert list(spec.parent.iterdir()) == [spec]
+
+
+def test_a_plan_after_a_change_counts_as_run_will(spec: Path) -> None:
+    results = run(spec).folder.parent
+    preview = sweep.plan(spec, results=results, overrides=["learning_rate=0.1,0.3"], workers=1)
+    assert preview.counts() == {"done": 8, "new": 8, "stale": 16, "failed": 0}
+
+
+# What may happen in the middle
+
+
+@pytest.fixture
+def undisturbed(spec: Path) -> tuple[bytes, bytes]:
+    """The files of the long sweep, trained in one go."""
+    spec.write_text(LONG)
+    return views(run(spec, "undisturbed").folder)
+
+
+def started(spec: Path, runs: int = 1, **options: object) -> subprocess.Popen[bytes]:
+    """The long sweep, started in a process of its own and caught after some of its runs are stored."""
+    process = subprocess.Popen(command(spec, "--workers", "1"), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    folder = spec.parent / "results" / "small"
+    while process.poll() is None:
+        time.sleep(0.01)
+        if (folder / "sweep.db").exists():
+            with pytest.MonkeyPatch.context():
+                try:
+                    with sweep.Store.open(folder) as store:
+                        if len(store.statuses()) >= runs:
+                            return process
+                except StoreError:  # the database is being made
+                    continue
+    raise AssertionError(f"the sweep ended by itself: {process.communicate()}")
+
+
+def test_a_killed_sweep_goes_on_to_the_same_bytes(spec: Path, undisturbed: tuple[bytes, bytes]) -> None:
+    for _ in range(2):
+        with started(spec) as process:
+            process.kill()
+    result = run(spec)
+    assert 0 < result.trained < 24
+    assert views(result.folder) == undisturbed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.usefixtures("undisturbed")
+def test_a_signal_ends_a_sweep_in_order(spec: Path, number: int, code: int) -> None:
+    with started(spec) as process:
+        start = time.monotonic()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=10)
+    assert time.monotonic() - start < 5
+    assert process.returncode == code
+    assert said.decode().splitlines()[-1] == "stopped: finished runs are kept; the same command goes on"
+    assert table(spec.parent / "results" / "small" / "runs.csv")
+
+
+@pytest.mark.usefixtures("undisturbed")
+def test_a_second_sweep_is_refused_while_the_first_runs(spec: Path) -> None:
+    with started(spec) as process:
+        second = subprocess.run(command(spec), capture_output=True, text=True, check=False)
+        process.kill()
+    assert second.returncode == 4
+    assert f"pid {process.pid}" in second.stderr
+
+
+def test_the_lock_of_a_killed_sweep_is_free(spec: Path) -> None:
+    spec.write_text(LONG)
+    with started(spec) as process:
+        with pytest.raises(BusyError):
+            run(spec)
+        os.kill(process.pid, signal.SIGKILL)
+    assert run(spec).answer.counts["new"] == 0

@@ -74,7 +74,7 @@ class Plan:
         }
 
 
-def make_plan(spec: Spec, max_runs: int) -> Plan:
+def make_plan(spec: Spec) -> Plan:
     """Every run that the spec asks for. Raises DataError and UsageError where data and settings do not go together."""
     load = functools.cache(datasets.load)
     runs: dict[str, PlannedRun] = {}

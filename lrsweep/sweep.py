@@ -105,7 +105,7 @@ def plan(
     max_runs: int = MAX_RUNS,
 ) -> Preview:
     """What `run` would do. Trains three steps of each shape for the estimate, and writes nothing."""
-    planned = make_plan(load_spec(Path(path), overrides, max_runs), max_runs)
+    planned = make_plan(load_spec(Path(path), overrides, max_runs))
     folder = Path(results) / planned.spec.name
     statuses: dict[str, str] = {}
     if (folder / DATABASE).exists():
@@ -136,7 +136,7 @@ def run(
     Raises the errors of `vocabulary`; whatever ends it, finished runs are kept and the files are written.
     """
     start = time.perf_counter()
-    planned = make_plan(load_spec(Path(path), overrides, max_runs), max_runs)
+    planned = make_plan(load_spec(Path(path), overrides, max_runs))
     folder = Path(results) / planned.spec.name
     count = cores() if workers is None else workers
     if fresh and (folder / DATABASE).exists():

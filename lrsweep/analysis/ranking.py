@@ -21,6 +21,9 @@ if TYPE_CHECKING:  # frames come in and are worked on by their own methods; impo
 LEVEL = 0.95
 """Of the intervals over seeds and of the test for ties."""
 
+SMALLEST = 1e-12
+"""Losses below this are alike: float32 knows no smaller ones but 0, which has no logarithm."""
+
 RATE = "learning_rate"
 MEANS = ("val_loss", "val_accuracy", "val_r2", "test_accuracy", "test_r2")
 """Metrics averaged beside the objective, where the runs have them."""
@@ -74,7 +77,7 @@ def rank(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
     )
     order = table.assign(key=sign * table["objective_mean"]).sort_values(["group", "n_diverged", "key", RATE])
     table["rank"] = order.groupby("group").cumcount() + 1
-    table["tied"] = _tied(frame, table)
+    table["tied"] = _tied(frame.assign(value=comparable(value, objective_column(about))), table)
     lost = table["n_diverged"] > 0
     table["objective_mean"] = table["objective_mean"].mask(lost, sign * np.inf)
     table["objective_std"] = table["objective_std"].mask(lost)
@@ -98,6 +101,15 @@ def objective_values(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.Series[
     return values.where(finished & np.isfinite(values))
 
 
+def comparable(values: pd.Series[float], column: str) -> pd.Series[float]:
+    """What is subtracted when two rates are compared: scores as they are, losses by their logarithm, so as ratios.
+
+    Losses spread over orders of magnitude, and the more the larger they are: with three losses of 0.1 at one rate and of
+    10, 100 and 1000 at another, plain differences could not tell the two rates apart.
+    """
+    return np.log(values.clip(lower=SMALLEST)) if lower_is_better(column) else values
+
+
 def setting_numbers(frame: pd.DataFrame, about: Mapping[str, Any]) -> Any:
     """The number of each row's setting, counted in order of appearance. Runs and their ranking agree on it."""
     columns = varying(about)
@@ -109,7 +121,7 @@ def setting_numbers(frame: pd.DataFrame, about: Mapping[str, Any]) -> Any:
 def _tied(frame: pd.DataFrame, table: pd.DataFrame) -> Any:
     """Whether each row of the table is the best of its setting or cannot be told from it.
 
-    The two-sided paired t test, over the seeds that finished at both rates. With one such seed only equals are tied.
+    The two-sided paired t test at LEVEL, over the seeds that finished at both; with one such seed only equals are tied.
     """
     best = table.reset_index().query("rank == 1")[["group", RATE]]
     reference = frame.merge(best, on=["group", RATE])[["group", "seed", "value"]]

@@ -1,15 +1,110 @@
-"""Pictures made of characters: numbers in, lines of text out. Knows neither frames nor the terminal."""
+"""Pictures made of characters: the objective against the rate, and losses by epoch, as lines of text."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lrsweep.analysis.recommend import written
+from lrsweep.report.words import alike
+
+if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
+    import pandas as pd
+
+    from lrsweep.analysis.answer import Answer
+    from lrsweep.analysis.recommend import Entry
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of a braille character, by column and by row from the top."""
 
 BEST, LOST, ABOVE, BELOW, TIED, AXIS = "●", "×", "↑", "↓", "━", "─"
+LEGEND = {
+    BEST: "best",
+    TIED: "tied",
+    LOST: "diverged or failed",
+    ABOVE: "worse than untrained",
+    BELOW: "below 0",
+}
+MARGIN, BESIDE = 10, 26
+"""Columns left of a picture, for its scale, and right of it, for its name, where the terminal has 70 or more."""
+
+FLOOR = 1e-6
+"""A loss below this share of the highest one shown is drawn at the bottom: 0 has no place on a log scale."""
+
+
+def panels(answer: Answer, entries: Sequence[Entry], width: int) -> list[str]:
+    """The objective against the rate, a picture per setting, one below the other over a common axis."""
+    drawn = [(entry, rates) for entry in entries if len(rates := answer.rows(answer.ranking, entry)) > 1]
+    if not drawn:
+        return []
+    grid = [rate for _, rates in drawn for rate in rates["learning_rate"]]
+    ends = min(grid), max(grid)
+    size = min(width - MARGIN - (BESIDE if width >= 70 else 0), 72), 4 if len(drawn) > 1 else 7
+    lines = [line for entry, rates in drawn for line in _setting(answer, entry, rates, size, ends, width)]
+    used = "".join(lines)
+    legend = "   ".join(f"{mark}\xa0{meaning}" for mark, meaning in LEGEND.items() if mark in used)
+    title = f"{answer.objective} against learning_rate, mean over seeds, both on log scales"
+    if not answer.lower_is_better:
+        title = f"{answer.objective} against learning_rate (log scale), mean over seeds"
+    below = [ticks(*ends, size[0]), *textwrap.wrap(legend, width - MARGIN)]
+    return [title, *lines, *(" " * MARGIN + line for line in below)]
+
+
+def _setting(
+    answer: Answer, entry: Entry, rates: pd.DataFrame, size: tuple[int, int], ends: tuple[float, float], width: int
+) -> list[str]:
+    grid, means = rates["learning_rate"].tolist(), rates["objective_mean"].tolist()
+    best = None if entry["best_rate"] is None else grid.index(entry["best_rate"])
+    low, high = _bounds(answer, means, entry)
+    write = alike([low, high])
+    picture = panel(grid, means, best, entry["tie_interval"] or [], size, (low, high), answer.lower_is_better, ends)
+    scale = [f"{write(high):>8} ┤", *[f"{'':>8} │"] * (size[1] - 2), f"{write(low):>8} ┤", f"{'':>8} └"]
+    lost = rates.loc[rates["n_diverged"] > 0, "learning_rate"].tolist()
+    notes = [answer.label(entry)]
+    notes += [f"{BEST} {written(entry['best_rate'])}"] if best is not None else []
+    notes += [f"{LOST} from {written(lost[0])}"] if lost else []
+    if width < 70:
+        return ["  ".join(notes), *map(str.__add__, scale, picture)]
+    notes += [""] * (len(picture) - len(notes))
+    return [f"{s}{line:<{size[0]}}  {note}".rstrip() for s, line, note in zip(scale, picture, notes, strict=True)]
+
+
+def _bounds(answer: Answer, means: Sequence[float], entry: Entry) -> tuple[float, float]:
+    """The range worth seeing: a loss up to the untrained one's, a score from 0."""
+    finite = [mean for mean in means if math.isfinite(mean)] or [1.0]
+    low, high = min(finite), max(finite)
+    if not answer.lower_is_better:
+        return (max(low, 0) if high > 0 else low), high
+    untrained = answer.rows(answer.runs, entry)["initial_loss"].max()
+    high = min(high, untrained) if untrained > low else high
+    return max(low, FLOOR * high), high
+
+
+def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
+    """The validation loss by epoch at the best rate and a few round it, for the first seed."""
+    runs = answer.rows(answer.runs, entry)
+    runs = runs[runs["seed"] == runs["seed"].min()].sort_values("learning_rate")
+    grid = runs["learning_rate"].tolist()
+    if entry["best_rate"] not in grid:
+        return []
+    at, step = grid.index(entry["best_rate"]), max(1, len(grid) // 6)
+    chosen = [i for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(grid)]
+    curves = {run_id: curve["val_loss"].tolist() for run_id, curve in answer.curves.groupby("run_id")}
+    shown = [curves[runs["run_id"].iloc[i]] for i in chosen]
+    start = shown[chosen.index(at)][0]
+    finite = [value for curve in shown for value in curve if 0 < value <= start]
+    bounds = (max(min(finite, default=FLOOR), FLOOR * start), start)
+    names, ends = [written(grid[i]) for i in chosen], [curve[-1] for curve in shown]
+    lines = [f"val_loss by epoch, {answer.label(entry)}, seed {runs['seed'].iloc[0]} (log scale)"]
+    bars = min(width - 2 * MARGIN, 60)
+    write = alike([end for end in ends if end <= start])
+    for i, name, curve, end in zip(chosen, names, shown, ends, strict=True):
+        mark = BEST if i == at else " "
+        lines.append(f"{name:>8} {mark} {sparkline(curve, bounds, True, bars)} {write(end)}")
+    return lines
 
 
 def panel(
@@ -20,14 +115,15 @@ def panel(
     size: tuple[int, int],
     bounds: tuple[float, float],
     loss: bool,
+    ends: tuple[float, float],
 ) -> list[str]:
-    """`values` against `rates` (log scale) on (width, height) characters, and the axis in a line beneath.
+    """`values` against `rates` on (width, height) characters, and the axis, a log scale between the `ends`, beneath.
 
     A loss has a log scale and is bad at the top, a score a linear one and is bad at the bottom. Values that are not
     finite break the line and are marked there, those outside the bounds where they leave. `best` is the position of
     the rate to mark; the axis is heavy from the lowest to the highest of the `tied` rates.
 
-    >>> print("\n".join(panel([0.1, 1, 10], [1, 0.01, float("inf")], 1, [0.1, 1], (9, 3), (0.01, 1), True)))
+    >>> print("\\n".join(panel([0.1, 1, 10], [1, 0.01, float("inf")], 1, [0.1, 1], (9, 3), (0.01, 1), True, (0.1, 10))))
     ⠱⡀      ×
      ⠈⢆
        ⠱●
@@ -36,7 +132,7 @@ def panel(
     width, height = size
     cells = [[0] * width for _ in range(height)]
     bottom = 4 * height - 1
-    across = [round(scaled(rate, (rates[0], rates[-1]), True) * (2 * width - 1)) for rate in rates]
+    across = [round(scaled(rate, ends, True) * (2 * width - 1)) for rate in rates]
     down = [(1 - scaled(value, bounds, loss)) * bottom for value in values]
     points = [*zip(across, down, strict=True)]
     for start, end in zip(points, [*points[1:], points[-1]], strict=True):
@@ -59,8 +155,8 @@ def _line(cells: list[list[int]], start: tuple[int, float], end: tuple[int, floa
     if not math.isfinite(start[1]):
         return
     height = 4 * len(cells)
-    # A point far outside is a long way in one step: the part within needs a dot per column and row, no more.
-    steps = 2 * max(abs(end[0] - start[0]), math.ceil(min(abs(end[1] - start[1]), 100 * height)), 1)
+    # A point far outside may be any number of dots away; a steep line to it leaves the picture in few of them.
+    steps = max(abs(end[0] - start[0]), math.ceil(min(abs(end[1] - start[1]), 100 * height)), 1)
     for step in range(steps + 1):
         share = step / steps
         x, y = round(start[0] + share * (end[0] - start[0])), round(start[1] + share * (end[1] - start[1]))

@@ -145,4 +145,7 @@ def doublings(low: Number, high: Number) -> int | None:
     (5, None)
     """
     exact = math.log2(high) - math.log2(low)
-    return round(exact) + 1 if math.isclose(exact, round(exact), rel_tol=0, abs_tol=1e-9) else None
+    times = round(exact)
+    whole_ends = isinstance(low, int) and isinstance(high, int)
+    arrives = low << times == high if whole_ends else abs(exact - times) < 1e-9  # type: ignore[operator]
+    return times + 1 if arrives else None

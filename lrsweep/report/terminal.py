@@ -1,0 +1,430 @@
+"""What a person sees: the summary of a sweep, its plan, and its progress. Lays out what it is given, computes nothing.
+
+Whatever comes from a user is cleaned and never read as markup. Colour marks meaning, and is never the only mark.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lrsweep.report import drawing, words
+from lrsweep.report.words import NOTHING, clean, many
+from lrsweep.vocabulary import CRASHED, FAILED, STOPPED, UsageError
+
+if TYPE_CHECKING:  # `plan` and `list` come through here too, and do without frames
+    import pandas as pd
+
+    from lrsweep.analysis.answer import Answer
+    from lrsweep.analysis.recommend import Entry
+
+    Row = pd.Series[Any]
+
+PROSE = 80
+"""Columns that a sentence takes at most, however wide the terminal is."""
+
+MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_VALUES = 20, 6, 3, 6
+"""What is shown where nobody asked for more: settings, doubts, pictures, values of an axis."""
+
+GAP = 2
+FAINT = "dim"
+EDGE = "▲"
+STYLES = {
+    drawing.BEST: "bold green",
+    drawing.TIED: "green",
+    EDGE: "bold yellow",
+    drawing.LOST: "red",
+    drawing.ABOVE: "red",
+    drawing.BELOW: "red",
+}
+PLAIN = str.maketrans("▲●×·–±²━─≥�", "!*x|-~2=->?")
+"""For consoles that know no more than ASCII."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. Of those that do not fit, the one with the highest `spare` goes first; 0 never goes."""
+
+    title: str
+    cells: Sequence[str]
+    spare: int = 0
+    right: bool = False
+
+    @property
+    def width(self) -> int:
+        """Of its longest cell, and of the gap."""
+        return max(map(cell_len, [self.title, *self.cells])) + GAP
+
+
+@dataclass(frozen=True)
+class Printer:
+    """Prints text as it is, without markup and control characters, sentences at most PROSE wide, in ASCII if need be."""
+
+    console: Console
+
+    def say(self, *sentences: str, style: str = "") -> None:
+        """Sentences, each on lines of its own."""
+        for sentence in sentences:
+            self.show(marked(sentence, style), width=min(self.console.width, PROSE))
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """The lines of a picture under their title, cut at the edge, and an empty line."""
+        self.say(*lines[:1], style=FAINT)
+        for line in lines[1:]:
+            self.show(marked(line), no_wrap=True, overflow="crop")
+        self.say(*[""][: len(lines)])
+
+    def table(self, columns: Sequence[Column]) -> None:
+        """As many of the columns as fit, and an empty line."""
+        kept = fitting(columns, self.console.width)
+        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style=FAINT)
+        for column in kept:
+            table.add_column(Text(clean(column.title)), justify="right" if column.right else "left", no_wrap=True)
+        for row in zip(*(column.cells for column in kept), strict=True):
+            table.add_row(*map(marked, row), style="bold" if any(drawing.BEST in cell for cell in row) else "")
+        self.show(table)
+        self.say("")
+
+    def show(self, what: RenderableType, **how: Any) -> None:
+        """Anything that rich can draw."""
+        if not self.console.options.ascii_only:
+            self.console.print(what, **how)
+            return
+        with self.console.capture() as captured:
+            self.console.print(what, **how)
+        plain = captured.get().translate(PLAIN).encode("ascii", "replace").decode()
+        self.console.out(plain, end="", highlight=False)
+
+
+def marked(text: str, style: str = "") -> Text:
+    """The text with its signs in their colours."""
+    result = Text(clean(text), style=style)
+    for sign, colour in STYLES.items():
+        result.highlight_words([sign], colour)
+    return result
+
+
+def fitting(columns: Sequence[Column], width: int) -> list[Column]:
+    """The columns that are left when those that can be spared have made room.
+
+    >>> [column.title for column in fitting([Column("rate", ["0.1"]), Column("seeds", ["3"], spare=1)], 10)]
+    ['rate']
+    """
+    kept = list(columns)
+    while sum(column.width for column in kept) - GAP > width and any(column.spare for column in kept):
+        kept.remove(max(kept, key=lambda column: column.spare))
+    return kept
+
+
+def print_summary(
+    answer: Answer,
+    console: Console,
+    *,
+    by: str | None = None,
+    top: int | None = None,
+    show_all: bool = False,
+    seconds: float | None = None,
+    trained: int | None = None,
+    folder: str | None = None,
+) -> None:
+    """What was asked, the answer, the doubt, the picture, the sentence to act on, where to look further.
+
+    `by` shows the best setting for each value of a column, `top` so many settings (or rates, where only these vary),
+    `show_all` every rate of each. Raises UsageError where `by` is no column that varies.
+    """
+    printer = Printer(console)
+    entries = chosen(answer, by)
+    shown = entries[: top or MOST_SETTINGS]
+    printer.say(headline(answer, seconds, trained), style="bold")
+    printer.say(question(answer), *unfinished(answer), "")
+    if not entries:
+        return
+    only_rates = not answer.entries[0]["setting"]
+    if not only_rates:
+        printer.table(settings_table(answer, shown, by))
+    if len(shown) < len(entries):
+        printer.say(f"The {len(shown)} best of {len(entries)} settings; --top {len(entries)} shows them all.", "")
+    if only_rates or show_all:
+        printer.table(rates_table(answer, shown, top if only_rates else None))
+    printer.say(*doubts(answer, shown))
+    act = to_act_on(shown)
+    if not console.options.ascii_only:
+        pictured = act if len(act) > 1 else shown
+        printer.draw(drawing.panels(answer, pictured[:MOST_PICTURES], console.width))
+        printer.draw(drawing.sparklines(answer, pictured[0], console.width))
+    for entry in act[:MOST_VALUES]:
+        printer.say(entry["advice"].split("\n")[0], style="bold green")
+        printer.say(*tested(entry))
+    if folder:
+        printer.say(f"Files: {folder}/  runs.csv curves.csv ranking.csv recommendation.json")
+
+
+def chosen(answer: Answer, by: str | None) -> list[Entry]:
+    """The settings to show, best first; or the best for each value of a column, in the order of the axis."""
+    if by is None or not answer.entries:
+        return answer.entries
+    known = list(answer.entries[0]["setting"])
+    if by not in known:
+        raise UsageError(f"--by {by}: does not vary between settings; choose from {', '.join(known) or 'nothing'}")
+    best: dict[Any, Entry] = {}
+    for entry in answer.entries:
+        best.setdefault(entry["setting"][by], entry)
+    return [best[value] for value in answer.about["axes"][by] if value in best]
+
+
+def to_act_on(entries: Sequence[Entry]) -> list[Entry]:
+    """The best setting, of each dataset where there are several, as far as it has a best rate."""
+    best: dict[Any, Entry] = {}
+    for entry in entries:
+        best.setdefault(entry["setting"].get("dataset"), entry)
+    return [entry for entry in best.values() if entry["best_rate"] is not None]
+
+
+def headline(answer: Answer, seconds: float | None, trained: int | None) -> str:
+    """The sweep, its data, its runs."""
+    total = answer.counts["done"] + answer.counts["new"]
+    datasets = answer.about["datasets"]
+    data = ", ".join(datasets)
+    rows = sorted(set(answer.runs["n_train"].dropna().astype(int))) if "n_train" in answer.runs else []
+    if len(datasets) == 1 and rows:
+        [whole] = (dataset["n_train"] for dataset in datasets.values())
+        used = f"{rows[0]:,} of" if len(rows) == 1 else f"{rows[0]:,} to {rows[-1]:,} of"
+        data += f", {'all' if rows == [whole] else used} {whole:,} training rows"
+    runs = many(total, "run")
+    if trained == 0:
+        runs += ", none left to train"
+    elif seconds is not None:
+        runs += f"{f', {trained:,} of them' if trained not in (None, total) else ''} in {words.duration(seconds)}"
+    return f"{answer.about['name']} · {data} · {runs}"
+
+
+def question(answer: Answer) -> str:
+    """What ranks."""
+    epoch = "best" if answer.objective.startswith("best_") else "final"
+    seeds = many(len(answer.about["axes"]["seed"]), "seed")
+    mean = f"mean over {seeds}" if len(answer.about["axes"]["seed"]) > 1 else seeds
+    direction = "lower" if answer.lower_is_better else "higher"
+    return f"objective {answer.objective} at the {epoch} epoch, {mean}, {direction} is better"
+
+
+def unfinished(answer: Answer) -> Iterator[str]:
+    """What keeps the answer from being the whole one."""
+    counts = answer.counts
+    if counts["new"]:
+        yield f"{EDGE} {many(counts['new'], 'run')} not trained yet: the answer can change"
+    for status in (FAILED, CRASHED):
+        if counts[status]:
+            reason = answer.runs.loc[answer.runs["status"] == status, "reason"].iloc[0]
+            yield f"{EDGE} {many(counts[status], 'run')} {status}: {reason or 'no reason given'}"
+    if counts[STOPPED]:
+        yield f"{many(counts[STOPPED], 'run')} stopped early"
+    if counts["stale"]:
+        yield f"{many(counts['stale'], 'stale run')}: kept, but the sweep file is without them, so not ranked"
+
+
+def settings_table(answer: Answer, entries: Sequence[Entry], by: str | None) -> list[Column]:
+    """A row per setting, at its best rate."""
+    rates = [answer.rows(answer.ranking, entry) for entry in entries]
+    best = [rows[rows["rank"] == 1].iloc[0] for rows in rates]
+    lost = [f"{rows['n_diverged'].sum()} of {rows['n_seeds'].sum()}" for rows in rates]
+    marks = [f" {EDGE}" if entry["edge"] in ("low", "high") else "" for entry in entries]
+    return [
+        *setting_columns([entry["setting"] for entry in entries], by),
+        Column(
+            "best rate", [words.rate(entry["best_rate"]) + mark for entry, mark in zip(entries, marks, strict=True)]
+        ),
+        Column("tied with", [tie(entry["tie_interval"]) for entry in entries], spare=2),
+        *measures(answer, best),
+        Column("stable to", [stable(entry, rows) for entry, rows in zip(entries, rates, strict=True)], spare=3),
+        Column("diverged", lost, spare=4),
+    ]
+
+
+def rates_table(answer: Answer, entries: Sequence[Entry], top: int | None) -> list[Column]:
+    """A row per setting and rate; of each setting the `top` best."""
+    ranked = [row for entry in entries for _, row in answer.rows(answer.ranking, entry).iterrows()]
+    ranked = [row for row in ranked if top is None or row["rank"] <= top]
+    lost = [f"{row['n_diverged']} of {row['n_seeds']}" if row["n_diverged"] else NOTHING for row in ranked]
+    return [
+        *setting_columns([{key: row[key] for key in entries[0]["setting"]} for row in ranked], None),
+        Column("rate", [words.rate(row["learning_rate"]) for row in ranked]),
+        Column("rank", [str(row["rank"]) for row in ranked], spare=2, right=True),
+        *measures(answer, ranked),
+        Column("diverged", lost, spare=4),
+        Column("", [verdict(row) for row in ranked], spare=1),
+    ]
+
+
+def setting_columns(settings: Sequence[Mapping[str, Any]], first: str | None) -> Iterator[Column]:
+    """A column for each setting that varies, the one that was asked for first."""
+    for key in sorted(settings[0] if settings else (), key=lambda key: key != first):
+        cells = [words.value(setting[key]) for setting in settings]
+        yield Column(key, cells, right=not any(isinstance(setting[key], str) for setting in settings))
+
+
+def measures(answer: Answer, rows: Sequence[Row]) -> Iterator[Column]:
+    """The objective and the scores in rows of the ranking."""
+    write = words.alike([row["objective_mean"] for row in rows])
+    values = [[write(row[f"objective_{name}"]) for name in ("mean", "std", "low", "high")] for row in rows]
+    spread = [mean if std == NOTHING else f"{mean} ± {std}" for mean, std, _, _ in values]
+    interval = [NOTHING if low == NOTHING else f"{low}–{high}" for _, _, low, high in values]
+    yield Column(answer.objective, spread)
+    for key, title in (("val_accuracy", "accuracy"), ("val_r2", "R²")):
+        if f"{key}_mean" in answer.ranking and key != answer.objective:
+            yield Column(title, [words.score(row[f"{key}_mean"]) for row in rows], spare=2, right=True)
+    yield Column("seeds", [str(row["n_seeds"]) for row in rows], spare=5, right=True)
+    if any(cell != NOTHING for cell in interval):
+        yield Column("95% interval", interval, spare=6)
+
+
+def verdict(row: Row) -> str:
+    """What the ranking says of a rate, in a word."""
+    if row["n_diverged"] == row["n_seeds"]:
+        return drawing.LOST
+    return f"{drawing.BEST} best" if row["rank"] == 1 else "tied" if row["tied"] else ""
+
+
+def tie(interval: Sequence[float] | None) -> str:
+    """The rates that will do as well."""
+    if interval is None:
+        return NOTHING
+    low, high = map(words.rate, interval)
+    return "no other" if low == high else f"{low}–{high}"
+
+
+def stable(entry: Entry, rates: pd.DataFrame) -> str:
+    """The highest stable rate, or that it lies beyond the rates tried."""
+    highest = entry["highest_stable_rate"]
+    return f"≥ {words.rate(highest)}" if highest == rates["learning_rate"].max() else words.rate(highest)
+
+
+def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[str]:
+    """Each doubt once, with the settings that it concerns, those of the best setting first; and an empty line."""
+    who: dict[str, list[str]] = {}
+    for entry in entries:
+        for doubt in entry["advice"].split("\n")[int(entry["best_rate"] is not None) :]:
+            who.setdefault(doubt, []).append(answer.label(entry))
+    for doubt, names in list(who.items())[:MOST_DOUBTS]:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        yield f"{EDGE} {doubt}" if len(names) == len(entries) else f"{EDGE} {' · '.join(names[:3])}{more}: {doubt}"
+    if len(who) > MOST_DOUBTS:
+        yield f"  {many(len(who) - MOST_DOUBTS, 'more doubt')} in recommendation.json"
+    if who:
+        yield ""
+
+
+def tested(entry: Entry) -> Iterator[str]:
+    """What the choice scores on the rows that decided nothing."""
+    for key, title in (("test_accuracy", "test accuracy"), ("test_r2", "test R²")):
+        if entry.get(key) is not None:
+            yield f"{title} {entry[key]:.3f} with that choice."
+
+
+def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
+    """What `run` would do, as `Preview.document` has it."""
+    printer = Printer(console or Console())
+    printer.say(f"{plan['path']} · name {plan['name']} · {plan['folder']}/", style="bold")
+    block = Table.grid(padding=(0, 1))
+    for name, text in plan_lines(plan).items():
+        block.add_row(Text(f"  {name:<6}", style=FAINT), Text(clean(text)))
+    printer.show(block)
+    if "runs_list" in plan:
+        keys = [key for key, values in plan["axes"].items() if len(values) > 1]
+        rows = [{"run_id": run_id, "status": status, **settings} for run_id, status, settings in plan["runs_list"]]
+        printer.say("")
+        printer.table(
+            list(setting_columns([{key: row[key] for key in ("run_id", "status", *keys)} for row in rows], None))
+        )
+
+
+def plan_lines(plan: Mapping[str, Any]) -> dict[str, str]:
+    """The lines of the plan by their names."""
+    product = f" = {plan['product']}" if plan["product"] else ""
+    states = "   ".join(f"{state} {plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed"))
+    lines = {
+        "axes": " · ".join(axis(key, values) for key, values in plan["axes"].items()),
+        "runs": f"{plan['runs']:,}{product}     {states}",
+    }
+    if plan["duplicates"]:
+        lines["twice"] = f"{many(plan['duplicates'], 'run')} named more than once, trained once"
+    if not plan["stacks"]:
+        return lines | {"about": "nothing to train: every run is done"}
+    workers = f"with {many(plan['workers'], 'worker')}" if plan["workers"] else "in this process"
+    timed = f"timed on this machine: 3 steps of {many(plan['shapes_timed'], 'shape')}"
+    return lines | {
+        "stacks": f"{plan['stacks']:,}, up to {many(plan['largest_stack'], 'run')} each",
+        "about": f"{words.duration(plan['seconds'])} {workers} ({timed}) · {words.size(plan['disk_bytes'])} on disk",
+    }
+
+
+def axis(key: str, values: Sequence[Any]) -> str:
+    """An axis and its values, or their number where they are many or say nothing.
+
+    >>> axis("width", [16, 32]), axis("learning_rate", [10.0**-i for i in range(7)]), axis("seed", [0, 1, 2])
+    ('width 16 32', 'learning_rate 7 from 1e-06 to 1', 'seed 3')
+    """
+    if key == "seed":
+        return f"seed {len(values)}"
+    if len(values) <= MOST_VALUES or not all(isinstance(value, int | float) for value in values):
+        return " ".join([key, *map(words.value, values[:MOST_VALUES]), *["…"][: len(values) > MOST_VALUES]])
+    return f"{key} {len(values)} from {words.value(min(values))} to {words.value(max(values))}"
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
+    """The entries of a registry: a line with the name and what goes with it, and the description beneath."""
+    printer = Printer(console or Console())
+    for row in rows:
+        settings = ", ".join(f"{key} {words.value(value)}" for key, value in row.get("settings", {}).items())
+        printer.say(" · ".join(filter(None, [row["name"], row.get("task", settings)])), style="bold")
+        for key in ("description", "source"):
+            text = Text(clean(str(row[key])), style=FAINT if key == "source" else "")
+            printer.show(_indented(text), width=min(printer.console.width, PROSE))
+
+
+def _indented(text: Text) -> Table:
+    block = Table.grid(padding=(0, 0, 0, 2))
+    block.add_row(text)
+    return block
+
+
+Update = Callable[[int, int, str, int], None]
+"""Told after each stack: runs done, runs in all, the best so far in words, runs diverged."""
+
+
+@contextmanager
+def progress(total: int, quiet: bool = False, title: str = "", console: Console | None = None) -> Iterator[Update]:
+    """A live block on stderr while runs are trained, gone at the end; nothing where stderr is no terminal."""
+    console = console or Console(stderr=True)
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
+        yield lambda done, total, best, diverged: None
+        return
+    start = time.monotonic()
+    # Not redirecting stdout: it may be a file, and is not ours to draw over.
+    with Live(live_block(title, 0, total, "", 0, 0), console=console, transient=True, redirect_stdout=False) as live:
+
+        def update(done: int, total: int, best: str, diverged: int) -> None:
+            live.update(live_block(title, done, total, best, diverged, time.monotonic() - start), refresh=True)
+
+        yield update
+
+
+def live_block(title: str, done: int, total: int, best: str, diverged: int, seconds: float) -> Group:
+    """How far the runs are, how fast they come, and what is the best of them."""
+    line = Table.grid(padding=(0, 2, 0, 0))
+    speed = done / seconds if seconds and done else 0
+    pace = f"{speed:.3g} runs/s   {words.duration((total - done) / speed)} left" if speed else "starting"
+    line.add_row(ProgressBar(total=total, completed=done, width=36), Text(f"{done:,}/{total:,} runs   {pace}"))
+    found = " · ".join(
+        filter(None, [f"best so far  {best}" if best else "", f"diverged {diverged}" if diverged else ""])
+    )
+    return Group(*(Text(clean(text), style="bold") for text in [title] if text), line, Text(clean(found)))

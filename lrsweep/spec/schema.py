@@ -1,0 +1,75 @@
+"""The JSON Schema of a sweep file, for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lrsweep.datasets import DATASETS
+from lrsweep.spec.keys import (
+    EXAMPLES,
+    FEWEST,
+    GRID_FORMS,
+    NAMES,
+    NUMERIC,
+    REGISTRIES,
+    RUN_KEYS,
+    SweepFile,
+    settings_model,
+)
+
+Schema = dict[str, Any]
+GRID = {"$ref": "#/$defs/grid"}
+OPENML = {"type": "string", "pattern": "^openml:."}
+
+
+def json_schema() -> Schema:
+    """The schema of a whole file, in draft 2020-12: what each key may hold, with its meaning and its default."""
+    schema = SweepFile.model_json_schema()
+    properties: dict[str, Schema] = schema["properties"]
+    schema["$defs"]["grid"] = {"anyOf": [grid(name) for name in GRID_FORMS]}
+    properties["dataset"]["anyOf"][:1] = [{"enum": list(DATASETS)}, OPENML]
+    for key, names in NAMES.items():
+        properties[key] |= {"enum": list(names)}
+    for key in REGISTRIES:
+        properties[key] = {**properties[key], "anyOf": [named(properties[key].pop("enum")), *mappings(key)]}
+        properties[key].pop("type")
+    for key, value in properties.items():
+        properties[key] = axis(value, key in NUMERIC) if value.pop("axis", False) else value
+    properties["exclude"]["items"] = {"type": "object", "propertyNames": {"enum": list(RUN_KEYS)}, "minProperties": 1}
+    keys = (*RUN_KEYS, "zip", "exclude")
+    inside = {key: {"$ref": f"#/properties/{key}"} for key in keys}
+    properties["blocks"]["items"] = {"type": "object", "properties": inside, "additionalProperties": False}
+    del schema["required"]  # what a file lacks, its blocks may have
+    schema["anyOf"] = [{"required": list(EXAMPLES)}, {"required": ["blocks"]}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def grid(name: str) -> Schema:
+    """A grid by its two ends and, of some, how many values it has."""
+    ends = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    counts = {count: {"type": "integer", "minimum": FEWEST[count]} for count in GRID_FORMS[name]}
+    form = {"type": "object", "properties": {name: ends, **counts}, "required": [name], "additionalProperties": False}
+    return form | ({"oneOf": [{"required": [count]} for count in counts]} if counts else {})
+
+
+def axis(value: Schema, numeric: bool) -> Schema:
+    """One value, a list or a grid, with the value's own description and default outside."""
+    value.pop("sentence", None)
+    about = {part: value.pop(part) for part in ("title", "description", "default") if part in value}
+    return about | {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}, *[GRID][: int(numeric)]]}
+
+
+def named(names: list[str]) -> Schema:
+    """One of the names."""
+    return {"enum": names}
+
+
+def mappings(key: str) -> list[Schema]:
+    """For each optimizer or schedule the mapping with its name and settings, each of them an axis."""
+    forms: list[Schema] = []
+    for name in REGISTRIES[key]:
+        settings = settings_model(key, name).model_json_schema()["properties"]
+        properties = {setting: axis(value, numeric=True) for setting, value in settings.items()}
+        form = {"properties": {"name": {"const": name}, **properties}, "required": ["name"]}
+        forms.append({"type": "object", **form, "additionalProperties": False})
+    return forms

@@ -1,0 +1,311 @@
+"""From the nodes of a sweep file to axes: one value, a list, a grid, an optimizer with its settings, a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from pydantic import ValidationError
+
+from lrsweep.datasets import DATASETS
+from lrsweep.spec import grids
+from lrsweep.spec.grids import Axis, Number
+from lrsweep.spec.keys import (
+    AXES,
+    DATA_FORMS,
+    DATA_RULES,
+    FEWEST,
+    FIELDS,
+    GRID_FORMS,
+    LATER_NAMES,
+    NAMES,
+    NUMERIC,
+    REGISTRIES,
+    RULES,
+    Rule,
+    default_settings,
+    settings_rules,
+)
+from lrsweep.spec.problems import Problems, phrase, shown
+from lrsweep.vocabulary import Choice, Source
+from lrsweep.yaml_reader import Node
+
+Keys = dict[str, Node]
+
+WRONG = Axis.of(None)
+"""Stands for one value that was refused, so that the counts of what surrounds it still fit."""
+
+UNCOUNTED = Axis.of()
+"""Stands for a grid that was refused."""
+
+
+class Values:
+    """Makes axes of nodes. `named` collects the settings that the file gives to optimizers and schedules."""
+
+    def __init__(self, problems: Problems, folder: Path) -> None:
+        self.problems, self.folder = problems, folder
+        self.named: dict[str, None] = {}
+        self.made: dict[tuple[str, int], Axis] = {}
+
+    def axis(self, key: str, node: Node) -> Axis:
+        """A key's values. Blocks share the file's nodes, so each is read once."""
+        place = (key, id(node))
+        if place not in self.made:
+            self.made[place] = self.seeds(node) if key == "seeds" else self.read(key, node)
+        return self.made[place]
+
+    def read(self, key: str, node: Node) -> Axis:
+        """The values of a key other than `seeds`."""
+        if key in REGISTRIES:
+            return self.several(key, node, lambda item: self.choice(key, item))
+        if key == "dataset":
+            return self.several(key, node, self.source)
+        if key in AXES:
+            return self.several(key, node, lambda item: self.one(key, item), RULES[key] if key in NUMERIC else None)
+        return self.one(key, node)
+
+    def default(self, key: str) -> Axis:
+        """What a key holds when the file does not name it."""
+        value = FIELDS[key].default
+        if key == "seeds":
+            return Axis(value, lambda: list(range(value)))
+        if key in REGISTRIES:
+            return Axis.of(Choice(value, tuple(default_settings(key, value).items())))
+        return Axis.of(value)
+
+    def pattern(self, key: str, node: Node) -> Axis:
+        """The values that an entry of `exclude` gives a key; a choice has only the settings that it names."""
+        if key in REGISTRIES:
+            return self.several(key, node, lambda item: self.choice(key, item, partial=True))
+        return self.seed_list([node]) if key == "seeds" and not isinstance(node.value, list) else self.axis(key, node)
+
+    def several(self, label: str, node: Node, element: Callable[[Node], Axis], numbers: Rule | None = None) -> Axis:
+        """One value, a list, or, where `numbers` is their rule, a grid."""
+        if isinstance(node.value, dict) and numbers:
+            return self.grid(label, node, numbers)
+        if not isinstance(node.value, list):
+            return element(node)
+        if not node.value:
+            self.problems.add(node, f"{label}: the list is empty; give at least one value")
+        return Axis.chained([self.item(label, item, element, numbers) for item in node.value])
+
+    def item(self, label: str, node: Node, element: Callable[[Node], Axis], numbers: Rule | None) -> Axis:
+        """One entry of a list."""
+        if isinstance(node.value, list):
+            self.problems.add(node, f"{label}: a list inside a list is not a value; write its values in the outer one")
+            return WRONG
+        if isinstance(node.value, dict) and numbers:
+            self.problems.add(
+                node, f"{label}: a grid cannot stand inside a list; write it alone, without [ ], or write its values"
+            )
+            return WRONG
+        return element(node)
+
+    def one(self, key: str, node: Node) -> Axis:
+        """The single value of a key."""
+        value = self.valid(key, node, RULES[key])
+        if value is not None and key in NAMES and value not in NAMES[key]:
+            self.unknown(key, node, value, NAMES[key])
+            return WRONG
+        return Axis.of(value)
+
+    def valid(self, label: str, node: Node, rule: Rule) -> Any:
+        """The node's value as the rule wants it; None, and a problem, where it is wrong."""
+        if isinstance(node.value, list | dict):
+            self.problems.add(node, f"{label} takes one value, not {shown(node.value)}; keep one")
+            return None
+        try:
+            return rule.check.validate_python(node.value)
+        except ValidationError as error:
+            words = rule.sentence or phrase(error, example=rule.default)
+            self.problems.add(node, f"{label}: {shown(node.value)} {words}")
+            return None
+
+    def unknown(self, label: str, node: Node, name: Any, choices: Iterable[str]) -> None:
+        """Refuses a name that is none of the choices."""
+        names = list(choices)
+        later = name in LATER_NAMES.get(label, ()) if isinstance(name, str) else False
+        what = "is not available in this version yet" if later else "is unknown"
+        hint = "" if later else self.problems.hint(str(name), names)
+        self.problems.add(node, f"{label}: {shown(name)} {what}; choose from {', '.join(names)}{hint}")
+
+    def seeds(self, node: Node) -> Axis:
+        """A count of seeds, or a list of them."""
+        if isinstance(node.value, list) and node.value:
+            return self.seed_list(node.value)
+        count = node.value
+        if not is_whole(count) or count < 1:
+            said = "an empty list" if count == [] else shown(count)
+            self.problems.add(node, f"seeds: {said} must be a count from 1, or a list of seeds; write for example 3")
+            return WRONG
+        return Axis(count, lambda: list(range(count)))
+
+    def seed_list(self, nodes: list[Node]) -> Axis:
+        """The seeds named one by one."""
+        return Axis.of(*(self.valid("seeds", node, RULES["split_seed"]) for node in nodes))
+
+    # --- Grids
+
+    def grid(self, label: str, node: Node, rule: Rule) -> Axis:
+        """A grid such as {log: [1e-4, 1], num: 5}."""
+        given: Keys = node.value  # type: ignore[assignment]
+        name = next((name for name in GRID_FORMS if name in given), None)
+        if name is None:
+            names = ", ".join(GRID_FORMS)
+            self.problems.add(
+                node, f"{label}: a grid has one of {names}; write for example  {{log: [1e-4, 1], num: 5}}"
+            )
+            return UNCOUNTED
+        self.check_grid_keys(label, name, given)
+        ends = self.ends(label, name, given[name], rule)
+        num = self.grid_count(label, name, node, ends)
+        if not ends or not num:
+            return UNCOUNTED
+        axis = grids.grid(name, *ends, num)
+        return Axis(num, lambda: [rule.check.validate_python(value) for value in axis.make()])
+
+    def check_grid_keys(self, label: str, name: str, given: Keys) -> None:
+        """Refuses what does not go with this kind of grid."""
+        counts = GRID_FORMS[name]
+        takes = f"keep {' or '.join(counts)}" if counts else "it takes its two ends alone, remove it"
+        for key, inner in given.items():
+            if key not in (name, *counts):
+                self.problems.add(inner.key or inner, f"{label}: {shown(key)} does not go with a {name} grid; {takes}")
+
+    def ends(self, label: str, name: str, node: Node, rule: Rule) -> tuple[Number, Number] | None:
+        """The two ends of a grid, each valid for its key, the lower one first."""
+        pair = node.value if isinstance(node.value, list) else []
+        if len(pair) != 2:
+            self.problems.add(node, f"{label}: {name} needs its two ends; write for example  {name}: [0.001, 1]")
+            return None
+        low, high = (self.end(label, item, rule) for item in pair)
+        if low is None or high is None:
+            return None
+        if isinstance(low, int) is not isinstance(high, int):
+            if low or not isinstance(low, int):
+                self.problems.add(node, f"{label}: a grid cannot go from a fraction to a count; write two of one kind")
+                return None
+            low = 0.0
+        if not low < high:
+            self.problems.add(node, f"{label}: a grid goes from low to high, not from {low} to {high}; swap its ends")
+            return None
+        if name != "linear" and low <= 0:
+            self.problems.add(pair[0], f"{label}: a {name} grid starts above 0, not at {low}; raise it, or use linear")
+            return None
+        return low, high
+
+    def end(self, label: str, node: Node, rule: Rule) -> Number | None:
+        """One end of a grid, in six digits unless it is a whole number."""
+        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+            self.problems.add(node, f"{label}: {shown(node.value)} cannot be the end of a grid; write a number")
+            return None
+        value: Number | None = self.valid(label, node, rule)
+        if isinstance(value, float):
+            value = self.valid(label, replace(node, value=grids.rounded(value)), rule)
+        return value
+
+    def grid_count(self, label: str, name: str, node: Node, ends: tuple[Number, Number] | None) -> int:
+        """How many values a grid has; 0 where that is a problem."""
+        given: Keys = node.value  # type: ignore[assignment]
+        counts = GRID_FORMS[name]
+        if not counts:
+            return self.doublings(label, given[name], *ends) if ends else 0
+        named = [key for key in counts if key in given]
+        if len(named) != 1:
+            only = "one of " if named else ""
+            wanted = f"{only}{' or '.join(counts)}"
+            self.problems.add(node, f"{label}: a {name} grid needs {wanted}; write for example  {counts[0]}: 5")
+            return 0
+        key, number = named[0], given[named[0]].value
+        if not is_whole(number) or number < FEWEST[key]:
+            message = f"{label}: {key} {shown(number)} must be a whole number from {FEWEST[key]}; write for example 5"
+            self.problems.add(given[key], message)
+            return 0
+        return grids.per_decade(*ends, number) if key == "per_decade" and ends else number
+
+    def doublings(self, label: str, node: Node, low: Number, high: Number) -> int:
+        """How many values a doubling has."""
+        num = grids.doublings(low, high)
+        if num is None:
+            message = f"{label}: {shown(low)} doubled does not arrive at {shown(high)}"
+            self.problems.add(node, f"{message}; end at {shown(low)} times a power of 2, or use log")
+        return num or 0
+
+    # --- Optimizers, schedules, datasets
+
+    def choice(self, key: str, node: Node, partial: bool = False) -> Axis:
+        """An optimizer or schedule: every combination of its settings; `partial`: of those that are given."""
+        given: Keys = dict(node.value) if isinstance(node.value, dict) else {}
+        where = given.pop("name", node)
+        name = where.value
+        if isinstance(name, list | dict):
+            example = f"{{name: {FIELDS[key].default}}}"
+            self.problems.add(where, f"{key}: {shown(name)} is no name; write for example  {example}")
+            return WRONG
+        if not isinstance(name, str) or name not in REGISTRIES[key]:
+            self.unknown(key, where, name, REGISTRIES[key])
+            return WRONG
+        rules = settings_rules(key, name)
+        self.check_settings(key, name, given, rules)
+        axes = {}
+        for setting, rule in rules.items():
+            if setting in given:
+                axes[setting] = self.setting(f"{key}.{setting}", given[setting], rule, partial)
+            elif not partial:
+                axes[setting] = Axis.of(rule.default)
+        return Axis.product(axes, lambda settings: Choice(name, tuple(settings.items())))
+
+    def check_settings(self, key: str, name: str, given: Keys, rules: dict[str, Rule]) -> None:
+        """Refuses settings that an optimizer or schedule does not have."""
+        has = f"it has {', '.join(rules)}" if rules else "it has none"
+        for setting, inner in given.items():
+            if setting not in rules:
+                message = f"{key}: {shown(setting)} is not a setting of {name}; {has}"
+                self.problems.add(inner.key or inner, message + self.problems.hint(setting, rules))
+
+    def setting(self, label: str, node: Node, rule: Rule, partial: bool) -> Axis:
+        """The values of one setting."""
+        if not partial:
+            self.named[label] = None
+        return self.several(label, node, lambda item: Axis.of(self.valid(label, item, rule)), rule)
+
+    def source(self, node: Node) -> Axis:
+        """Where a dataset comes from."""
+        forms = ["openml:NAME", "{file: PATH, target: COLUMN}", "{idx: FOLDER}"]
+        if isinstance(node.value, str):
+            if node.value in DATASETS or node.value.removeprefix("openml:") not in ("", node.value):
+                return Axis.of(Source("name", node.value, label=node.value))
+            names = ", ".join([*DATASETS, *forms])
+            hint = self.problems.hint(node.value, DATASETS)
+            self.problems.add(node, f"dataset: {shown(node.value)} is unknown; choose from {names}{hint}")
+            return WRONG
+        kind = next((kind for kind in DATA_FORMS if isinstance(node.value, dict) and kind in node.value), None)
+        if kind is None:
+            self.problems.add(node, f"dataset: {shown(node.value)} is no dataset; write a name, {', '.join(forms)}")
+            return WRONG
+        return self.located(kind, node.value)  # type: ignore[arg-type]
+
+    def located(self, kind: str, given: Keys) -> Axis:
+        """A dataset in a file or a folder of the user's own."""
+        known = DATA_FORMS[kind].model_fields
+        for key, inner in given.items():
+            if key not in known:
+                hint = self.problems.hint(key, known)
+                message = f"dataset: {shown(key)} does not go with {kind}; keep {', '.join(known)}{hint}"
+                self.problems.add(inner.key or inner, message)
+        values = {key: self.valid(f"dataset.{key}", given[key], DATA_RULES[key]) for key in known if key in given}
+        label = values[kind] or ""
+        if Path(label).suffix in (".csv", ".parquet") and "target" not in given:
+            self.problems.add(given[kind], f"dataset: {shown(label)} needs a target; write {{file: …, target: COLUMN}}")
+        location = str((self.folder / label).absolute())  # not resolved, which asks the disk and fails on odd names
+        source = Source(
+            "idx" if kind == "idx" else "file", location, values.get("target") or "", values.get("task") or "", label
+        )
+        return Axis.of(source)
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether a value is a whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,225 @@
+"""The command line: what it prints where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lrsweep import __version__
+from lrsweep.cli import TEMPLATE, app
+from lrsweep.spec import load_spec
+
+TEXT = "{dataset: iris, width: 4, learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
+COMMANDS = ["init", "plan", "run", "report", "list", "schema"]
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sweep of four runs, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("small.yaml")
+    path.write_text(TEXT)
+    return path
+
+
+def lrsweep(*arguments: str, code: int = 0) -> tuple[str, str]:
+    """What the command prints on stdout and stderr, in this process."""
+    if arguments[0] == "run":
+        arguments = (*arguments, "--workers", "0")
+    result = runner.invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    out, _ = lrsweep(command, "--help")
+    assert "Usage:" in out
+
+
+def test_the_commands_are_the_ones_tested_here() -> None:
+    assert [info.name or info.callback.__name__ for info in app.registered_commands if info.callback] == COMMANDS
+
+
+def test_the_version() -> None:
+    assert lrsweep("--version")[0] == f"lrsweep {__version__}\n"
+
+
+def test_no_command_is_usage() -> None:
+    lrsweep("--no-such-option", code=2)
+
+
+def test_init_writes_a_file_that_loads_and_will_not_overwrite_it(spec: Path) -> None:
+    _, said = lrsweep("init", "new.yaml")
+    assert Path("new.yaml").read_text() == TEMPLATE
+    assert load_spec(Path("new.yaml")).name == "new"
+    assert "Next: lrsweep plan new.yaml" in said
+    _, said = lrsweep("init", "new.yaml", code=3)
+    assert said == "lrsweep: new.yaml exists already; name another file, or remove it first\n"
+
+
+def test_init_says_where_it_cannot_write(spec: Path) -> None:
+    _, said = lrsweep("init", "no/such/folder.yaml", code=3)
+    assert said.startswith("lrsweep: no/such/folder.yaml cannot be written")
+
+
+def test_plan_shows_axes_runs_and_costs(spec: Path) -> None:
+    out, said = lrsweep("plan", "small.yaml")
+    assert re.search(r"runs\s+4 = 2 × 2\s+done 0\s+new 4\s+stale 0\s+failed 0", out)
+    assert said == "Next: lrsweep run small.yaml\n"
+
+
+def test_plan_lists_runs(spec: Path) -> None:
+    out, _ = lrsweep("plan", "small.yaml", "--runs")
+    assert len(re.findall(r"r[0-9a-f]{12}", out)) == 4
+
+
+def test_plan_as_json(spec: Path) -> None:
+    document = json.loads(lrsweep("plan", "small.yaml", "--json")[0])
+    assert (document["schema_version"], document["runs"], document["counts"]["new"]) == (1, 4, 4)
+    assert document["seconds"] > 0
+
+
+def test_run_prints_the_answer_and_names_the_next_command(spec: Path) -> None:
+    out, said = lrsweep("run", "small.yaml")
+    assert "best" in out
+    assert said.splitlines()[0] == "small  4 runs: 0 done, 4 to train"
+    assert said.splitlines()[-1] == "Next: lrsweep report small --all"
+
+
+def test_run_again_trains_nothing_and_says_so(spec: Path) -> None:
+    lrsweep("run", "small.yaml")
+    _, said = lrsweep("run", "small.yaml")
+    assert "4 runs: 4 done, 0 to train" in said
+
+
+def test_run_as_json_is_one_document(spec: Path) -> None:
+    document = json.loads(lrsweep("run", "small.yaml", "--json")[0])
+    [setting] = document["settings"]
+    assert document["sweep"] == "small"
+    assert setting["best_rate"] in (0.01, 0.1)
+    assert (document["counts"]["done"], document["counts"]["finished"]) == (4, 4)
+
+
+def test_quiet_says_nothing_on_stderr(spec: Path) -> None:
+    assert lrsweep("run", "small.yaml", "--quiet")[1] == ""
+
+
+def test_overrides_change_the_sweep(spec: Path) -> None:
+    _, said = lrsweep("run", "small.yaml", "-o", "width=2,3", "-o", "learning_rate={log: [1e-3, 1], num: 4}")
+    assert "16 runs" in said
+
+
+def test_a_mistake_is_told_with_its_place_and_exit_code_2(spec: Path) -> None:
+    spec.write_text("{dataset: iris, learning_rate: 0}")
+    _, said = lrsweep("run", "small.yaml", code=2)
+    assert said.startswith("small.yaml:1:32: learning_rate: 0 must be above 0")
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("plan", "none.yaml"), 2),
+        (("plan", "small.yaml", "-o", "width"), 2),
+        (("plan", "small.yaml", "--max-runs", "3"), 2),
+        (("report", "none"), 3),
+        (("run", "small.yaml", "--results", "small.yaml"), 3),
+    ],
+)
+def test_an_error_is_one_line_with_its_exit_code(spec: Path, arguments: tuple[str, ...], code: int) -> None:
+    _, said = lrsweep(*arguments, code=code)
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 3  # a mistake in the file has its line and caret below it
+
+
+def test_debug_shows_the_traceback(spec: Path) -> None:
+    result = runner.invoke(app, ["report", "none", "--debug"])
+    assert type(result.exception).__name__ == "StoreError"
+
+
+def test_failed_runs_end_with_exit_code_1(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsweep.execute.train", lambda stack, data: 1 / 0)
+    lrsweep("run", "small.yaml", code=1)
+
+
+def test_report_shows_every_rate_with_all(spec: Path) -> None:
+    lrsweep("run", "small.yaml")
+    out, _ = lrsweep("report", "small", "--all")
+    assert "0.01" in out
+    assert "0.1" in out
+
+
+def test_report_of_several_sweeps_is_one_document(spec: Path) -> None:
+    lrsweep("run", "small.yaml")
+    lrsweep("run", "small.yaml", "-o", "name=other")
+    document = json.loads(lrsweep("report", "small", "other", "--json")[0])
+    assert [sweep["sweep"] for sweep in document["sweeps"]] == ["small", "other"]
+
+
+def test_results_elsewhere_are_named_in_the_next_command(spec: Path) -> None:
+    _, said = lrsweep("run", "small.yaml", "--results", "out")
+    assert said.splitlines()[-1] == "Next: lrsweep report small --all --results out"
+
+
+@pytest.mark.parametrize("what", ["datasets", "optimizers", "schedules"])
+def test_lists_name_every_entry_with_its_source(what: str) -> None:
+    rows = json.loads(lrsweep("list", what, "--json")[0])[what]
+    out, _ = lrsweep("list", what)
+    for row in rows:
+        assert row["description"]
+        assert row["source"]
+        assert row["name"] in out
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(lrsweep("schema")[0])["properties"]["learning_rate"]
+
+
+# From outside
+
+
+def outside(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "lrsweep", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+
+
+def test_a_pipe_has_no_colour_and_no_progress(spec: Path) -> None:
+    done = outside("run", "small.yaml")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "40"}, {"COLUMNS": "200"}])
+def test_odd_terminals_get_an_answer(spec: Path, environment: dict[str, str]) -> None:
+    done = outside("run", "small.yaml", **environment)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(spec: Path) -> None:
+    shell = f"{sys.executable} -m lrsweep schema | head -n 1"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)  # noqa: S607
+    assert done.stdout == "{\n"
+    assert "Traceback" not in done.stderr
+
+
+def test_plan_loads_neither_pandas_nor_scikit_learn(spec: Path) -> None:
+    lrsweep("plan", "small.yaml")  # the first use of a dataset reads it through scikit-learn
+    code = (
+        "import sys; from lrsweep.cli import app\n"
+        "try: app(['plan', 'small.yaml'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'pandas', 'sklearn', 'scipy', 'plotly'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

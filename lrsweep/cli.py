@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -189,7 +190,8 @@ def plan(
         from lrsweep.report.terminal import print_plan
 
         print_plan(document)
-    tell(f"Next: lrsweep run {spec}", quiet)
+    options = "".join(f" -o {shlex.quote(text)}" for text in override or ())
+    tell(f"Next: lrsweep run {shlex.quote(str(spec))}{options}{elsewhere(results)}", quiet)
 
 
 @app.command()
@@ -354,7 +356,8 @@ class View:
             tell(f"{planned.duplicates:,} runs were named more than once and count once", self.quiet)
         self.objective = spec.objective
         self.runs = {one.run_id: one.run for one in planned.runs}
-        self.update = self.shown.enter_context(progress(self.total, self.quiet or not stacks))
+        title = f"{spec.name}  {self.total:,} runs in {len(stacks):,} stacks"
+        self.update = self.shown.enter_context(progress(self.total, self.quiet or not stacks, title))
         return self.watch
 
     def watch(self, outcomes: list[Outcome]) -> None:
@@ -377,4 +380,4 @@ class View:
 
 def elsewhere(results: Path) -> str:
     """The option that a following command needs where the results are not in the default place."""
-    return "" if results == Path("results") else f" --results {results}"
+    return "" if results == Path("results") else f" --results {shlex.quote(str(results))}"

@@ -208,6 +208,7 @@ def test_a_diverged_run_says_so():
     assert lost.reason == f"loss or weights not finite in epoch {epochs}"
     assert 1 <= epochs < 6
     assert lost.curve.shape == (epochs + 1, len(CURVE_COLUMNS))
+    assert math.isnan(lost.curve[-1, 5]), "a share of right answers by a network of NaN"
     assert fine.curve.shape == (7, len(CURVE_COLUMNS))
     assert lost.metrics["steps"] == epochs * 4
     assert lost.metrics["examples_seen"] == epochs * 49
@@ -222,6 +223,14 @@ def test_a_stack_of_which_nothing_is_left_ends():
     outcomes = train(stack_of(variants(replace(RUN, epochs=50), learning_rate=(1e200, 1e250))), data_for(RUN))
     assert [one.status for one in outcomes] == [DIVERGED] * 2
     assert all(len(one.curve) < 50 for one in outcomes)
+
+
+def test_a_run_is_alive_while_its_losses_and_weights_are_finite():
+    """However large; NaN fails as infinity does, in either."""
+    group = Group([RUN] * 6, data_for(RUN))
+    group.params[:3, 4] = np.nan, -np.inf, 1e300
+    fine, lost = np.ones(6), np.array([1, 1, 1e300, np.nan, np.inf, 1])
+    np.testing.assert_array_equal(group.finite(fine, lost), [False, False, True, False, False, True])
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -333,8 +342,22 @@ def test_flushing_takes_what_is_about_to_be_subnormal_and_nothing_else():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
+def test_state_that_decays_is_never_subnormal(name):
+    """What a dead unit leaves in it shrinks every step, and would stay just above zero for good."""
+    run = replace(RUN, precision="float32", optimizer=optimizer(name), epochs=300)
+    group = Group([run], data_for(run))
+    group.grads[...] = 0
+    for array in group.state:
+        array[0] = np.geomspace(1e-28, 1, array.shape[1])
+    for step in range(1000):
+        group.update(step)
+        for array in group.state:
+            assert not ((array != 0) & (np.abs(array) < np.finfo(np.float32).tiny)).any(), step
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_flushing_changes_no_result(name, monkeypatch):
-    run = replace(RUN, precision="float32", optimizer=optimizer(name))
+    run = replace(RUN, precision="float32", optimizer=optimizer(name), batch_size=1)  # 147 steps
     ((_, flushed),) = train_fully([run], data_for(run))
     monkeypatch.setattr(Group, "flush", lambda self: None)
     ((_, left),) = train_fully([run], data_for(run))

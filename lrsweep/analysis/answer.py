@@ -40,8 +40,9 @@ class Answer:
         return list(self.recommendation["settings"])
 
     def label(self, entry: Entry) -> str:
-        """An entry's setting in words."""
-        return label(entry["setting"], str(self.ranking["optimizer"].iloc[0]))
+        """An entry's setting in words, with its dataset where there are several."""
+        words = label(entry["setting"], str(self.ranking["optimizer"].iloc[0]))
+        return f"{entry['setting']['dataset']}: {words}" if "dataset" in entry["setting"] else words
 
     def document(self) -> dict[str, Any]:
         """What `--json` prints: recommendation.json, with the counts."""

@@ -102,12 +102,12 @@ def objective_values(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.Series[
 
 
 def comparable(values: pd.Series[float], column: str) -> pd.Series[float]:
-    """What is subtracted when two rates are compared: scores as they are, losses by their logarithm, so as ratios.
+    """What is subtracted when two rates are compared: scores as they are, losses by their logarithm, hence as ratios.
 
-    Losses spread over orders of magnitude, and the more the larger they are: with three losses of 0.1 at one rate and of
-    10, 100 and 1000 at another, plain differences could not tell the two rates apart.
+    Losses spread the more the larger they are: where three seeds end at 0.1 with one rate and at 10, 100 and 1000 with
+    another, the plain differences cannot tell the two apart.
     """
-    return np.log(values.clip(lower=SMALLEST)) if lower_is_better(column) else values
+    return values.clip(lower=SMALLEST).transform(np.log) if lower_is_better(column) else values
 
 
 def setting_numbers(frame: pd.DataFrame, about: Mapping[str, Any]) -> Any:

@@ -131,10 +131,8 @@ def _action(entry: Entry, optimizer: str) -> list[str]:
     if entry["tie_interval"] is None:
         return [f"{use}."]
     low, high = entry["tie_interval"]
-    seeds = f"{entry['n_seeds']} seeds can tell"
-    if low == high:
-        return [f"{use} (no rate beside it does as well, as far as {seeds})."]
-    return [f"{use} ({written(low)} to {written(high)} will do as well, as far as {seeds})."]
+    others = "no other rate tried" if low == high else f"{written(low)} to {written(high)}"
+    return [f"{use} ({others} will do as well at {entry['n_seeds']} seeds)."]
 
 
 def _doubts(entry: Entry, grid: Sequence[float], stable: int, n_lost: int, runs: pd.DataFrame) -> Iterator[str]:
@@ -142,8 +140,8 @@ def _doubts(entry: Entry, grid: Sequence[float], stable: int, n_lost: int, runs:
     best, n_seeds = entry["best_rate"], entry["n_seeds"]
     errors = int(runs["status"].isin([FAILED, CRASHED]).sum())
     if best is None:
-        add = "" if errors == len(runs) else f": add {_beyond(grid[::-1])}"
-        yield f"No rate can be recommended, since no run finished{add}."
+        lower = "" if errors == len(runs) else f": try lower ones, like {_beyond(grid[::-1])}"
+        yield f"No run finished, so no rate can be recommended{lower}."
     elif len(grid) == 1:
         yield "Only one rate was tried, so there is nothing to compare it with."
     elif entry["edge"] in ("low", "high"):

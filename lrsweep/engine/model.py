@@ -203,7 +203,7 @@ class Learner(Network):
 
     def backward(self, weights: Sequence[Array], grads: Sequence[Array]) -> None:
         """From the rows' derivatives in `outputs` to every layer's gradient of the mean, written into `grads`."""
-        self.outputs *= 1 / self.x.shape[1]
+        self.flat *= 1 / self.x.shape[1]  # with the spare columns, since a contiguous pass is four times as fast
         delta = self.outputs.transpose(1, 0, 2)
         for i in reversed(range(len(self.hidden))):
             np.matmul(delta, self.hidden[i].transpose(0, 2, 1), out=grads[i + 1])  # (R, out, B) @ (R, B, in + 1)

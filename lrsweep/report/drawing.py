@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrsweep.analysis.recommend import written
-from lrsweep.report.words import alike
+from lrsweep.report.words import alike, lines
 
 if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
     import pandas as pd
@@ -37,45 +37,43 @@ FLOOR = 1e-6
 
 def panels(answer: Answer, entries: Sequence[Entry], width: int) -> list[str]:
     """The objective against the rate, a picture per setting, one below the other over a common axis."""
-    drawn = [(entry, rates) for entry in entries if len(rates := answer.rows(answer.ranking, entry)) > 1]
+    drawn = [(entry, answer.rows(answer.ranking, entry)) for entry in entries if entry["best_rate"] is not None]
+    drawn = [(entry, rates) for entry, rates in drawn if len(rates) > 1]
     if not drawn:
         return []
     grid = [rate for _, rates in drawn for rate in rates["learning_rate"]]
     ends = min(grid), max(grid)
     size = min(width - MARGIN - (BESIDE if width >= 70 else 0), 72), 4 if len(drawn) > 1 else 7
-    lines = [line for entry, rates in drawn for line in _setting(answer, entry, rates, size, ends, width)]
-    used = "".join(lines)
-    legend = "   ".join(f"{mark}\xa0{meaning}" for mark, meaning in LEGEND.items() if mark in used)
-    title = f"{answer.objective} against learning_rate, mean over seeds, both on log scales"
-    if not answer.lower_is_better:
-        title = f"{answer.objective} against learning_rate (log scale), mean over seeds"
-    below = [ticks(*ends, size[0]), *textwrap.wrap(legend, width - MARGIN)]
-    return [title, *lines, *(" " * MARGIN + line for line in below)]
+    pictures = [line for entry, rates in drawn for line in _setting(answer, entry, rates, size, ends, width)]
+    used = "".join(pictures)
+    legend = lines([f"{mark} {meaning}" for mark, meaning in LEGEND.items() if mark in used], "   ", width - MARGIN)
+    title = f"{answer.objective} against learning_rate (log scale{'s' if answer.lower_is_better else ''})"
+    below = [ticks(*ends, size[0]), *legend]
+    return [title, *pictures, *(" " * MARGIN + line for line in below)]
 
 
 def _setting(
     answer: Answer, entry: Entry, rates: pd.DataFrame, size: tuple[int, int], ends: tuple[float, float], width: int
 ) -> list[str]:
     grid, means = rates["learning_rate"].tolist(), rates["objective_mean"].tolist()
-    best = None if entry["best_rate"] is None else grid.index(entry["best_rate"])
+    best = grid.index(entry["best_rate"])
     low, high = _bounds(answer, means, entry)
-    write = alike([low, high])
     picture = panel(grid, means, best, entry["tie_interval"] or [], size, (low, high), answer.lower_is_better, ends)
-    scale = [f"{write(high):>8} ┤", *[f"{'':>8} │"] * (size[1] - 2), f"{write(low):>8} ┤", f"{'':>8} └"]
+    scale = [f"{high:>8.3g} ┤", *[f"{'':>8} │"] * (size[1] - 2), f"{low:>8.3g} ┤", f"{'':>8} └"]
     lost = rates.loc[rates["n_diverged"] > 0, "learning_rate"].tolist()
-    notes = [answer.label(entry)]
-    notes += [f"{BEST} {written(entry['best_rate'])}"] if best is not None else []
+    notes = [f"{BEST} {written(entry['best_rate'])}"]
     notes += [f"{LOST} from {written(lost[0])}"] if lost else []
     if width < 70:
-        return ["  ".join(notes), *map(str.__add__, scale, picture)]
+        return ["  ".join([answer.label(entry), *notes]), *map(str.__add__, scale, picture)]
+    notes = [*textwrap.wrap(answer.label(entry), BESIDE - 2, max_lines=len(picture) - 2), *notes]
     notes += [""] * (len(picture) - len(notes))
     return [f"{s}{line:<{size[0]}}  {note}".rstrip() for s, line, note in zip(scale, picture, notes, strict=True)]
 
 
 def _bounds(answer: Answer, means: Sequence[float], entry: Entry) -> tuple[float, float]:
     """The range worth seeing: a loss up to the untrained one's, a score from 0."""
-    finite = [mean for mean in means if math.isfinite(mean)] or [1.0]
-    low, high = min(finite), max(finite)
+    finite = [mean for mean in means if math.isfinite(mean)]
+    low, high = (min(finite), max(finite)) if finite else (1.0, 1.0)
     if not answer.lower_is_better:
         return (max(low, 0) if high > 0 else low), high
     untrained = answer.rows(answer.runs, entry)["initial_loss"].max()
@@ -86,31 +84,31 @@ def _bounds(answer: Answer, means: Sequence[float], entry: Entry) -> tuple[float
 def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
     """The validation loss by epoch at the best rate and a few round it, for the first seed."""
     runs = answer.rows(answer.runs, entry)
-    runs = runs[runs["seed"] == runs["seed"].min()].sort_values("learning_rate")
-    grid = runs["learning_rate"].tolist()
+    runs = runs[(runs["seed"] == runs["seed"].min()) & runs["run_id"].isin(answer.curves["run_id"])]
+    grid = dict(sorted(zip(runs["learning_rate"], runs["run_id"], strict=True)))
     if entry["best_rate"] not in grid:
         return []
-    at, step = grid.index(entry["best_rate"]), max(1, len(grid) // 6)
-    chosen = [i for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(grid)]
-    curves = {run_id: curve["val_loss"].tolist() for run_id, curve in answer.curves.groupby("run_id")}
-    shown = [curves[runs["run_id"].iloc[i]] for i in chosen]
-    start = shown[chosen.index(at)][0]
-    finite = [value for curve in shown for value in curve if 0 < value <= start]
-    bounds = (max(min(finite, default=FLOOR), FLOOR * start), start)
-    names, ends = [written(grid[i]) for i in chosen], [curve[-1] for curve in shown]
-    lines = [f"val_loss by epoch, {answer.label(entry)}, seed {runs['seed'].iloc[0]} (log scale)"]
-    bars = min(width - 2 * MARGIN, 60)
-    write = alike([end for end in ends if end <= start])
-    for i, name, curve, end in zip(chosen, names, shown, ends, strict=True):
-        mark = BEST if i == at else " "
-        lines.append(f"{name:>8} {mark} {sparkline(curve, bounds, True, bars)} {write(end)}")
-    return lines
+    rates = [*grid]
+    at, step = rates.index(entry["best_rate"]), max(1, len(rates) // 6)
+    rates = [rates[i] for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(rates)]
+    wanted = answer.curves["run_id"].isin([grid[rate] for rate in rates])
+    chosen = answer.curves[wanted].groupby("run_id")["val_loss"]
+    curves = {rate: chosen.get_group(grid[rate]).tolist() for rate in rates}
+    start = curves[entry["best_rate"]][0]
+    lowest = min((value for curve in curves.values() for value in curve if value > 0), default=start)
+    write = alike([curve[-1] for curve in curves.values() if curve[-1] <= start])
+    drawn = [f"val_loss by epoch, {answer.label(entry)}, seed {runs['seed'].iloc[0]} (log scale)"]
+    for rate, curve in curves.items():
+        mark = BEST if rate == entry["best_rate"] else " "
+        bars = sparkline(curve, (max(lowest, FLOOR * start), start), True, min(width - 2 * MARGIN, 60))
+        drawn.append(f"{written(rate):>8} {mark} {bars} {write(curve[-1])}")
+    return drawn
 
 
 def panel(
     rates: Sequence[float],
     values: Sequence[float],
-    best: int | None,
+    best: int,
     tied: Sequence[float],
     size: tuple[int, int],
     bounds: tuple[float, float],
@@ -137,17 +135,17 @@ def panel(
     points = [*zip(across, down, strict=True)]
     for start, end in zip(points, [*points[1:], points[-1]], strict=True):
         _line(cells, start, end if math.isfinite(end[1]) else start)
-    lines = [[chr(0x2800 + bits) if bits else " " for bits in row] for row in cells]
+    rows = [[chr(0x2800 + bits) if bits else " " for bits in row] for row in cells]
     for i, (x, y) in enumerate(points):
         if not math.isfinite(y):
-            lines[0 if loss else -1][x // 2] = LOST
+            rows[0 if loss else -1][x // 2] = LOST
         elif not 0 <= y <= bottom:
-            lines[0 if y < 0 else -1][x // 2] = ABOVE if y < 0 else BELOW
+            rows[0 if y < 0 else -1][x // 2] = ABOVE if y < 0 else BELOW
         elif i == best:
-            lines[round(y) // 4][x // 2] = BEST
+            rows[round(y) // 4][x // 2] = BEST
     heavy = [x // 2 for x, rate in zip(across, rates, strict=True) if rate in tied]
     axis = [TIED if heavy and heavy[0] <= x <= heavy[-1] else AXIS for x in range(width)]
-    return ["".join(line).rstrip() for line in [*lines, axis]]
+    return ["".join(line).rstrip() for line in [*rows, axis]]
 
 
 def _line(cells: list[list[int]], start: tuple[int, float], end: tuple[int, float]) -> None:
@@ -186,7 +184,7 @@ def ticks(low: float, high: float, width: int) -> str:
     marks = powers if len(powers) > 1 else sorted({low, high})
     line = ""
     for mark in marks:
-        text = f"{mark:.3g}"
+        text = written(mark)
         at = round(scaled(mark, (low, high), True) * (width - 1)) - len(text) // 2
         at = max(0, min(at, width - len(text)))
         if at >= len(line) + bool(line):

@@ -1,26 +1,23 @@
-"""What a person sees: the summary of a sweep, its plan, and its progress. Lays out what it is given, computes nothing.
-
-Whatever comes from a user is cleaned and never read as markup. Colour marks meaning, and is never the only mark.
-"""
+"""What a person sees: the summary of a sweep, its plan, its progress. Lays out what it is given, computes nothing."""
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from lrsweep.report import drawing, words
+from lrsweep.report.printer import EDGE, FAINT, PROSE, Column, Printer
 from lrsweep.report.words import NOTHING, clean, many
-from lrsweep.vocabulary import CRASHED, FAILED, STOPPED, UsageError
+from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, STOPPED, UsageError
 
 if TYPE_CHECKING:  # `plan` and `list` come through here too, and do without frames
     import pandas as pd
@@ -30,100 +27,8 @@ if TYPE_CHECKING:  # `plan` and `list` come through here too, and do without fra
 
     Row = pd.Series[Any]
 
-PROSE = 80
-"""Columns that a sentence takes at most, however wide the terminal is."""
-
 MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_VALUES = 20, 6, 3, 6
 """What is shown where nobody asked for more: settings, doubts, pictures, values of an axis."""
-
-GAP = 2
-FAINT = "dim"
-EDGE = "▲"
-STYLES = {
-    drawing.BEST: "bold green",
-    drawing.TIED: "green",
-    EDGE: "bold yellow",
-    drawing.LOST: "red",
-    drawing.ABOVE: "red",
-    drawing.BELOW: "red",
-}
-PLAIN = str.maketrans("▲●×·–±²━─≥�", "!*x|-~2=->?")
-"""For consoles that know no more than ASCII."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table. Of those that do not fit, the one with the highest `spare` goes first; 0 never goes."""
-
-    title: str
-    cells: Sequence[str]
-    spare: int = 0
-    right: bool = False
-
-    @property
-    def width(self) -> int:
-        """Of its longest cell, and of the gap."""
-        return max(map(cell_len, [self.title, *self.cells])) + GAP
-
-
-@dataclass(frozen=True)
-class Printer:
-    """Prints text as it is, without markup and control characters, sentences at most PROSE wide, in ASCII if need be."""
-
-    console: Console
-
-    def say(self, *sentences: str, style: str = "") -> None:
-        """Sentences, each on lines of its own."""
-        for sentence in sentences:
-            self.show(marked(sentence, style), width=min(self.console.width, PROSE))
-
-    def draw(self, lines: Sequence[str]) -> None:
-        """The lines of a picture under their title, cut at the edge, and an empty line."""
-        self.say(*lines[:1], style=FAINT)
-        for line in lines[1:]:
-            self.show(marked(line), no_wrap=True, overflow="crop")
-        self.say(*[""][: len(lines)])
-
-    def table(self, columns: Sequence[Column]) -> None:
-        """As many of the columns as fit, and an empty line."""
-        kept = fitting(columns, self.console.width)
-        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style=FAINT)
-        for column in kept:
-            table.add_column(Text(clean(column.title)), justify="right" if column.right else "left", no_wrap=True)
-        for row in zip(*(column.cells for column in kept), strict=True):
-            table.add_row(*map(marked, row), style="bold" if any(drawing.BEST in cell for cell in row) else "")
-        self.show(table)
-        self.say("")
-
-    def show(self, what: RenderableType, **how: Any) -> None:
-        """Anything that rich can draw."""
-        if not self.console.options.ascii_only:
-            self.console.print(what, **how)
-            return
-        with self.console.capture() as captured:
-            self.console.print(what, **how)
-        plain = captured.get().translate(PLAIN).encode("ascii", "replace").decode()
-        self.console.out(plain, end="", highlight=False)
-
-
-def marked(text: str, style: str = "") -> Text:
-    """The text with its signs in their colours."""
-    result = Text(clean(text), style=style)
-    for sign, colour in STYLES.items():
-        result.highlight_words([sign], colour)
-    return result
-
-
-def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """The columns that are left when those that can be spared have made room.
-
-    >>> [column.title for column in fitting([Column("rate", ["0.1"]), Column("seeds", ["3"], spare=1)], 10)]
-    ['rate']
-    """
-    kept = list(columns)
-    while sum(column.width for column in kept) - GAP > width and any(column.spare for column in kept):
-        kept.remove(max(kept, key=lambda column: column.spare))
-    return kept
 
 
 def print_summary(
@@ -144,7 +49,7 @@ def print_summary(
     """
     printer = Printer(console)
     entries = chosen(answer, by)
-    shown = entries[: top or MOST_SETTINGS]
+    shown = best_of_each_dataset(entries, top)
     printer.say(headline(answer, seconds, trained), style="bold")
     printer.say(question(answer), *unfinished(answer), "")
     if not entries:
@@ -153,11 +58,11 @@ def print_summary(
     if not only_rates:
         printer.table(settings_table(answer, shown, by))
     if len(shown) < len(entries):
-        printer.say(f"The {len(shown)} best of {len(entries)} settings; --top {len(entries)} shows them all.", "")
+        printer.say(f"{many(len(entries) - len(shown), 'more setting')}: --top {len(entries)} shows them all.", "")
     if only_rates or show_all:
         printer.table(rates_table(answer, shown, top if only_rates else None))
     printer.say(*doubts(answer, shown))
-    act = to_act_on(shown)
+    act = [entry for entry in best_of_each_dataset(answer.entries, 1) if entry["best_rate"] is not None]
     if not console.options.ascii_only:
         pictured = act if len(act) > 1 else shown
         printer.draw(drawing.panels(answer, pictured[:MOST_PICTURES], console.width))
@@ -170,7 +75,7 @@ def print_summary(
 
 
 def chosen(answer: Answer, by: str | None) -> list[Entry]:
-    """The settings to show, best first; or the best for each value of a column, in the order of the axis."""
+    """The settings to show, best first; or the best of each dataset for each value of a column, in their order."""
     if by is None or not answer.entries:
         return answer.entries
     known = list(answer.entries[0]["setting"])
@@ -178,16 +83,19 @@ def chosen(answer: Answer, by: str | None) -> list[Entry]:
         raise UsageError(f"--by {by}: does not vary between settings; choose from {', '.join(known) or 'nothing'}")
     best: dict[Any, Entry] = {}
     for entry in answer.entries:
-        best.setdefault(entry["setting"][by], entry)
-    return [best[value] for value in answer.about["axes"][by] if value in best]
+        best.setdefault((entry["setting"][by], entry["setting"].get("dataset")), entry)
+    order = answer.about["axes"][by]
+    return sorted(best.values(), key=lambda entry: order.index(entry["setting"][by]))
 
 
-def to_act_on(entries: Sequence[Entry]) -> list[Entry]:
-    """The best setting, of each dataset where there are several, as far as it has a best rate."""
-    best: dict[Any, Entry] = {}
+def best_of_each_dataset(entries: Sequence[Entry], most: int | None) -> list[Entry]:
+    """The first entries of each dataset, since losses compare only within one; None: as many as a screen holds."""
+    by_dataset: dict[Any, list[Entry]] = {}
     for entry in entries:
-        best.setdefault(entry["setting"].get("dataset"), entry)
-    return [entry for entry in best.values() if entry["best_rate"] is not None]
+        by_dataset.setdefault(entry["setting"].get("dataset"), []).append(entry)
+    most = most or max(1, MOST_SETTINGS // max(1, len(by_dataset)))
+    kept = [id(entry) for group in by_dataset.values() for entry in group[:most]]
+    return [entry for entry in entries if id(entry) in kept]
 
 
 def headline(answer: Answer, seconds: float | None, trained: int | None) -> str:
@@ -204,8 +112,9 @@ def headline(answer: Answer, seconds: float | None, trained: int | None) -> str:
     if trained == 0:
         runs += ", none left to train"
     elif seconds is not None:
-        runs += f"{f', {trained:,} of them' if trained not in (None, total) else ''} in {words.duration(seconds)}"
-    return f"{answer.about['name']} · {data} · {runs}"
+        runs += f"{f', {trained:,} trained now' if trained not in (None, total) else ''} in {words.duration(seconds)}"
+    diverged = f", {answer.counts[DIVERGED]:,} diverged" if answer.counts[DIVERGED] else ""
+    return f"{answer.about['name']} · {data} · {runs}{diverged}"
 
 
 def question(answer: Answer) -> str:
@@ -214,7 +123,7 @@ def question(answer: Answer) -> str:
     seeds = many(len(answer.about["axes"]["seed"]), "seed")
     mean = f"mean over {seeds}" if len(answer.about["axes"]["seed"]) > 1 else seeds
     direction = "lower" if answer.lower_is_better else "higher"
-    return f"objective {answer.objective} at the {epoch} epoch, {mean}, {direction} is better"
+    return f"objective {answer.objective.removeprefix('best_')} at the {epoch} epoch, {mean}, {direction} is better"
 
 
 def unfinished(answer: Answer) -> Iterator[str]:
@@ -258,10 +167,10 @@ def rates_table(answer: Answer, entries: Sequence[Entry], top: int | None) -> li
     return [
         *setting_columns([{key: row[key] for key in entries[0]["setting"]} for row in ranked], None),
         Column("rate", [words.rate(row["learning_rate"]) for row in ranked]),
-        Column("rank", [str(row["rank"]) for row in ranked], spare=2, right=True),
+        Column("", [verdict(row) for row in ranked]),
+        Column("rank", [str(row["rank"]) for row in ranked], spare=3, right=True),
         *measures(answer, ranked),
         Column("diverged", lost, spare=4),
-        Column("", [verdict(row) for row in ranked], spare=1),
     ]
 
 
@@ -269,14 +178,16 @@ def setting_columns(settings: Sequence[Mapping[str, Any]], first: str | None) ->
     """A column for each setting that varies, the one that was asked for first."""
     for key in sorted(settings[0] if settings else (), key=lambda key: key != first):
         cells = [words.value(setting[key]) for setting in settings]
-        yield Column(key, cells, right=not any(isinstance(setting[key], str) for setting in settings))
+        numbers = not any(isinstance(setting[key], str) for setting in settings)
+        yield Column(key.split(".")[-1], cells, right=numbers, name=True)
 
 
 def measures(answer: Answer, rows: Sequence[Row]) -> Iterator[Column]:
     """The objective and the scores in rows of the ranking."""
     write = words.alike([row["objective_mean"] for row in rows])
     values = [[write(row[f"objective_{name}"]) for name in ("mean", "std", "low", "high")] for row in rows]
-    spread = [mean if std == NOTHING else f"{mean} ± {std}" for mean, std, _, _ in values]
+    wide = max((len(mean) for mean, *_ in values), default=0)
+    spread = [f"{mean:>{wide}}" + (f" ± {std}" if std != NOTHING else "") for mean, std, _, _ in values]
     interval = [NOTHING if low == NOTHING else f"{low}–{high}" for _, _, low, high in values]
     yield Column(answer.objective, spread)
     for key, title in (("val_accuracy", "accuracy"), ("val_r2", "R²")):
@@ -334,10 +245,9 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
     """What `run` would do, as `Preview.document` has it."""
     printer = Printer(console or Console())
     printer.say(f"{plan['path']} · name {plan['name']} · {plan['folder']}/", style="bold")
-    block = Table.grid(padding=(0, 1))
-    for name, text in plan_lines(plan).items():
-        block.add_row(Text(f"  {name:<6}", style=FAINT), Text(clean(text)))
-    printer.show(block)
+    for name, parts in plan_lines(plan).items():
+        for number, line in enumerate(words.lines(parts, " · ", min(printer.console.width, PROSE) - 9)):
+            printer.say(f"  {'' if number else name:<6} {line}")
     if "runs_list" in plan:
         keys = [key for key, values in plan["axes"].items() if len(values) > 1]
         rows = [{"run_id": run_id, "status": status, **settings} for run_id, status, settings in plan["runs_list"]]
@@ -347,23 +257,26 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
         )
 
 
-def plan_lines(plan: Mapping[str, Any]) -> dict[str, str]:
-    """The lines of the plan by their names."""
+def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The lines of the plan by their names, each in parts."""
     product = f" = {plan['product']}" if plan["product"] else ""
     states = "   ".join(f"{state} {plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed"))
     lines = {
-        "axes": " · ".join(axis(key, values) for key, values in plan["axes"].items()),
-        "runs": f"{plan['runs']:,}{product}     {states}",
+        "axes": [axis(key, values) for key, values in plan["axes"].items()],
+        "runs": [f"{plan['runs']:,}{product}     {states}"],
     }
     if plan["duplicates"]:
-        lines["twice"] = f"{many(plan['duplicates'], 'run')} named more than once, trained once"
+        lines["twice"] = [f"{many(plan['duplicates'], 'run')} named more than once, trained once"]
     if not plan["stacks"]:
-        return lines | {"about": "nothing to train: every run is done"}
+        return lines | {"about": ["nothing to train: every run is done"]}
     workers = f"with {many(plan['workers'], 'worker')}" if plan["workers"] else "in this process"
-    timed = f"timed on this machine: 3 steps of {many(plan['shapes_timed'], 'shape')}"
+    timed = f"timed here: 3 steps of {many(plan['shapes_timed'], 'shape')}"
     return lines | {
-        "stacks": f"{plan['stacks']:,}, up to {many(plan['largest_stack'], 'run')} each",
-        "about": f"{words.duration(plan['seconds'])} {workers} ({timed}) · {words.size(plan['disk_bytes'])} on disk",
+        "stacks": [f"{plan['stacks']:,}, up to {many(plan['largest_stack'], 'run')} each"],
+        "about": [
+            f"{words.duration(plan['seconds'])} {workers} ({timed})",
+            f"{words.size(plan['disk_bytes'])} on disk",
+        ],
     }
 
 
@@ -381,20 +294,14 @@ def axis(key: str, values: Sequence[Any]) -> str:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
-    """The entries of a registry: a line with the name and what goes with it, and the description beneath."""
+    """The entries of a registry: each with its task or settings, and beneath it what it is and where it is from."""
     printer = Printer(console or Console())
     for row in rows:
         settings = ", ".join(f"{key} {words.value(value)}" for key, value in row.get("settings", {}).items())
         printer.say(" · ".join(filter(None, [row["name"], row.get("task", settings)])), style="bold")
-        for key in ("description", "source"):
-            text = Text(clean(str(row[key])), style=FAINT if key == "source" else "")
-            printer.show(_indented(text), width=min(printer.console.width, PROSE))
-
-
-def _indented(text: Text) -> Table:
-    block = Table.grid(padding=(0, 0, 0, 2))
-    block.add_row(text)
-    return block
+        for key, style in (("description", ""), ("source", FAINT)):
+            for line in textwrap.wrap(str(row[key]), min(printer.console.width, PROSE) - 2):
+                printer.say(f"  {line}", style=style)
 
 
 Update = Callable[[int, int, str, int], None]

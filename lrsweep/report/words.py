@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lrsweep.analysis.recommend import written
@@ -28,6 +29,21 @@ def many(number: int, noun: str) -> str:
     ('1 run', '1,079 runs')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def lines(parts: Iterable[str], between: str, width: int) -> list[str]:
+    """Parts in a row, broken between them, or within where one alone is too long.
+
+    >>> lines(["width 16 32", "optimizer sgd adam", "seed 3"], " · ", 32)
+    ['width 16 32 · optimizer sgd adam', 'seed 3']
+    """
+    rows: list[str] = []
+    for part in parts:
+        if rows and len(rows[-1] + between + part) <= width:
+            rows[-1] += between + part
+        else:
+            rows.append(part)
+    return [line for row in rows for line in (textwrap.wrap(row, width) if len(row) > width else [row])]
 
 
 def alike(values: Sequence[float]) -> Callable[[float], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Block:
         Only the axes that `exclude` touches are expanded.
         """
         groups = grouped(self.axes, self.zips)
-        touched = touched_by(groups, self.excludes)
+        touched = touched_by(groups, {key for entry in self.excludes for key in entry})
         kept, used = 0, set()
         for values in combined({key: self.axes[key] for group in touched for key in group}, touched):
             hits = [i for i, entry in enumerate(self.excludes) if met(entry, values)]
@@ -71,10 +71,9 @@ def grouped(axes: dict[str, Any], zips: list[list[str]]) -> Groups:
     return list(dict.fromkeys(group_of.get(key, (key,)) for key in axes))
 
 
-def touched_by(groups: Groups, excludes: list[dict[str, Any]]) -> Groups:
-    """The groups in which `exclude` names a key."""
-    keys = {key for entry in excludes for key in entry}
-    return [group for group in groups if keys.intersection(group)]
+def touched_by(groups: Groups, keys: Set[str]) -> Groups:
+    """The groups that contain any of the keys."""
+    return [group for group in groups if not keys.isdisjoint(group)]
 
 
 def combined(axes: dict[str, list[Any]], groups: Groups) -> Iterator[dict[str, Any]]:

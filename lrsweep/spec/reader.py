@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from lrsweep.spec.grids import Axis
 from lrsweep.spec.keys import AXES, EXAMPLES, LATER, RULES, RUN_KEYS, SWEEP_KEYS, SYNONYMS, owner
-from lrsweep.spec.model import Block, Groups, Pattern, Spec, grouped, touched_by
+from lrsweep.spec.model import Block, Exclusion, Groups, Pattern, Spec, grouped, touched_by
 from lrsweep.spec.problems import Problems, big, shown
-from lrsweep.spec.values import Keys, Values
+from lrsweep.spec.values import Keys, Values, default
 from lrsweep.vocabulary import SpecError, UsageError
 from lrsweep.yaml_reader import MAX_BYTES, Node, read
+
+Result = TypeVar("Result")
 
 PER_EPOCH = ("val_loss", "val_accuracy", "val_r2")
 """Objectives that every epoch has, so that the best epoch is known."""
@@ -47,6 +50,31 @@ def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = 10_000)
 
 
 @dataclass(frozen=True)
+class Excludes:
+    """The entries of an `exclude`, counted but not made, each with its node."""
+
+    nodes: list[Node]
+    entries: list[dict[str, Axis]]
+
+    @functools.cached_property
+    def keys(self) -> frozenset[str]:
+        """All keys that are named."""
+        return frozenset(key for entry in self.entries for key in entry)
+
+    @functools.cached_property
+    def count(self) -> int:
+        """How many values are named."""
+        return sum(axis.count for entry in self.entries for axis in entry.values())
+
+    @functools.cached_property
+    def made(self) -> list[Exclusion]:
+        """The entries with their values made."""
+        return [
+            {key: [Pattern(value) for value in axis.make()] for key, axis in entry.items()} for entry in self.entries
+        ]
+
+
+@dataclass(frozen=True)
 class Draft:
     """A block whose axes are counted but not made; `where` is its node, `nodes` the values that the file gives."""
 
@@ -54,7 +82,7 @@ class Draft:
     nodes: Keys
     axes: dict[str, Axis]
     zips: list[list[str]]
-    excludes: list[tuple[Node, dict[str, Axis]]]
+    excludes: Excludes
 
     def groups(self) -> Groups:
         """The axes, zipped ones together."""
@@ -66,18 +94,27 @@ class Draft:
 
     def comparisons(self) -> int:
         """How many values `exclude` has to compare."""
-        touched = touched_by(self.groups(), [entry for _, entry in self.excludes])
-        patterns = sum(axis.count for _, entry in self.excludes for axis in entry.values())
-        return patterns * math.prod(self.axes[group[0]].count for group in touched)
+        touched = touched_by(self.groups(), self.excludes.keys)
+        return self.excludes.count * math.prod(self.axes[group[0]].count for group in touched)
 
     def block(self) -> Block:
         """The block with its values made."""
         axes = {key: axis.make() for key, axis in self.axes.items()}
-        patterns = [
-            {key: [Pattern(value) for value in axis.make()] for key, axis in entry.items()}
-            for _, entry in self.excludes
-        ]
-        return Block(axes, self.zips, patterns)
+        return Block(axes, self.zips, self.excludes.made)
+
+
+def once(read: Callable[[Any, Node | None], Result]) -> Callable[[Any, Node | None], Result]:
+    """Reads each node once: blocks share those of the file."""
+
+    @functools.wraps(read)
+    def remembering(self: Any, node: Node | None) -> Result:
+        place = (read.__name__, id(node))
+        if place not in self.read:
+            self.read[place] = read(self, node)
+        result: Result = self.read[place]
+        return result
+
+    return remembering
 
 
 class Reader:
@@ -88,6 +125,7 @@ class Reader:
         self.text, self.root, found = read(source, str(path))
         self.problems = Problems(self.root, found)
         self.values = Values(self.problems, path.parent)
+        self.read: dict[tuple[str, int], Any] = {}
         self.keys: Keys = dict(self.root.value)  # type: ignore[arg-type]
         for override in overrides:
             self.override(override)
@@ -146,7 +184,7 @@ class Reader:
 
     def single(self, key: str, keys: Keys) -> Any:
         """The value of a key that takes one value, or its default."""
-        axis = self.values.axis(key, keys[key]) if key in keys else self.values.default(key)
+        axis = self.values.axis(key, keys[key]) if key in keys else default(key)
         return axis.make()[0]
 
     def default_name(self) -> str:
@@ -170,7 +208,7 @@ class Reader:
     def entries(self) -> list[tuple[Node, Keys]]:
         """The place and the keys of each block; of a file without blocks, its own."""
         found: list[tuple[Node, Keys]] = []
-        for entry in self.items("blocks", self.keys):
+        for entry in self.items("blocks", self.keys.get("blocks")):
             if isinstance(entry.value, dict):
                 self.check_keys(entry.value, (*RUN_KEYS, "zip", "exclude"), "a key of a block")
                 found.append((entry, self.keys | entry.value))
@@ -181,9 +219,8 @@ class Reader:
                 self.problems.add(entry, message)
         return found or [(self.root, self.keys)]
 
-    def items(self, key: str, keys: Keys) -> list[Node]:
-        """The entries of a key that holds a list."""
-        node = keys.get(key)
+    def items(self, key: str, node: Node | None) -> list[Node]:
+        """The entries of a key that holds a list; of a key that is not there, none."""
         if node is None:
             return []
         if isinstance(node.value, list):
@@ -200,9 +237,9 @@ class Reader:
                 self.problems.add(where, f"{key} is missing; add for example  {key}: {EXAMPLES[key]}")
                 axes[key] = Axis.of()
             else:
-                axes[key] = self.values.axis(key, nodes[key]) if key in nodes else self.values.default(key)
+                axes[key] = self.values.axis(key, nodes[key]) if key in nodes else default(key)
         self.check_parts(where, keys)
-        return Draft(where, nodes, axes, self.zips(keys, axes), self.excludes(keys))
+        return Draft(where, nodes, axes, self.zips(keys.get("zip"), axes), self.excludes(keys.get("exclude")))
 
     def check_parts(self, where: Node, keys: Keys) -> None:
         """Validation and test leave rows to train on."""
@@ -212,49 +249,57 @@ class Reader:
             node = keys.get("validation", keys.get("test", where))
             self.problems.add(node, f"{said} leave no rows to train on, their sum must be below 1; lower one")
 
-    def zips(self, keys: Keys, axes: dict[str, Axis]) -> list[list[str]]:
+    def zips(self, node: Node | None, axes: dict[str, Axis]) -> list[list[str]]:
         """The groups of keys that advance together, each of one length."""
-        groups: list[list[str]] = []
-        zipped: set[str] = set()
-        for entry in self.items("zip", keys):
-            nodes = entry.value if isinstance(entry.value, list) else []
-            if len(nodes) < 2:
-                message = (
-                    f"zip: {shown(entry.value)} must be a list of two keys or more; write  zip: [[width, batch_size]]"
-                )
-                self.problems.add(entry, message)
-                continue
-            group: dict[str, int] = {}
-            for node in nodes:
-                key = str(node.value)
-                if self.can_zip(node, axes, zipped):
-                    group[key] = axes[key].count
-                    zipped.add(key)
-            if len(set(group.values())) > 1 and 0 not in group.values():
-                said = ", ".join(f"{key} has {big(count)}" for key, count in group.items())
+        groups = []
+        for entry, group in self.zipped(node):
+            counts = {key: axes[key].count for key in group}
+            if len(set(counts.values())) == 1:
+                groups.append(group)
+            elif 0 not in counts.values():
+                said = ", ".join(f"{key} has {big(count)}" for key, count in counts.items())
                 self.problems.add(entry, f"zip: {said} values; give its keys lists of the same length")
-            elif group:
-                groups.append(list(group))
         return groups
 
-    def can_zip(self, node: Node, axes: dict[str, Axis], zipped: set[str]) -> bool:
-        """Whether a node of `zip` names an axis that is not zipped yet."""
-        key = str(node.value)
-        if key in zipped:
-            self.problems.add(node, f"zip: {shown(node.value)} is zipped already; name it once")
-        elif key not in (*AXES, "seeds"):
-            remedy = self.key_remedy(key, AXES)
-            self.problems.add(node, f"zip: {shown(node.value)} is not an axis{remedy}")
-        return key not in zipped and key in axes
-
-    def excludes(self, keys: Keys) -> list[tuple[Node, dict[str, Axis]]]:
-        """The combinations to leave out, each with its node: the values of its keys."""
+    @once
+    def zipped(self, node: Node | None) -> list[tuple[Node, list[str]]]:
+        """The entries of `zip`, each with the axes that it names."""
         found = []
-        for entry in self.items("exclude", keys):
+        taken: set[str] = set()
+        for entry in self.items("zip", node):
+            nodes = entry.value if isinstance(entry.value, list) else []
+            if len(nodes) < 2:
+                said = shown(entry.value)
+                self.problems.add(
+                    entry, f"zip: {said} must be a list of two keys or more; write  zip: [[width, depth]]"
+                )
+            group = [str(inner.value) for inner in nodes if self.can_zip(inner, taken)]
+            if group:
+                found.append((entry, group))
+        return found
+
+    def can_zip(self, node: Node, taken: set[str]) -> bool:
+        """Whether a node names an axis that is not zipped yet; from now on it is."""
+        key = str(node.value)
+        if key in taken:
+            self.problems.add(node, f"zip: {shown(node.value)} is zipped already; name it once")
+            return False
+        if key not in (*AXES, "seeds"):
+            self.problems.add(node, f"zip: {shown(node.value)} is not an axis{self.key_remedy(key, AXES)}")
+            return False
+        taken.add(key)
+        return True
+
+    @once
+    def excludes(self, node: Node | None) -> Excludes:
+        """The combinations to leave out: the values of their keys."""
+        found = Excludes([], [])
+        for entry in self.items("exclude", node):
             if isinstance(entry.value, dict) and entry.value:
                 self.check_keys(entry.value, RUN_KEYS, "a key that runs differ by")
                 known = {key: inner for key, inner in entry.value.items() if key in RUN_KEYS}
-                found.append((entry, {key: self.values.pattern(key, inner) for key, inner in known.items()}))
+                found.nodes.append(entry)
+                found.entries.append({key: self.values.pattern(key, inner) for key, inner in known.items()})
             else:
                 message = (
                     f"exclude: {shown(entry.value)} names no runs; write for example  - {{optimizer: sgd, width: 256}}"
@@ -267,13 +312,12 @@ class Reader:
     def check_counts(self, drafts: list[Draft]) -> None:
         """Refuses what is too much to make."""
         total = sum(draft.count() for draft in drafts)
-        left_out = any(draft.excludes for draft in drafts)
-        if total > self.max_runs * (MOST_LEFT_OUT if left_out else 1):
-            self.too_many(drafts, total, " before exclude" if left_out else "")
+        excludes = [draft.excludes for draft in drafts if draft.excludes.nodes]
+        if total > self.max_runs * (MOST_LEFT_OUT if excludes else 1):
+            self.too_many(drafts, total, " before exclude" if excludes else "")
         elif sum(draft.comparisons() for draft in drafts) > MOST_COMPARISONS:
-            node = next(draft for draft in drafts if draft.excludes).excludes[0][0]
             message = f"exclude compares more than {MOST_COMPARISONS:,} values; give it fewer entries, or use blocks"
-            self.problems.add(node, message)
+            self.problems.add(excludes[0].nodes[0], message)
 
     def too_many(self, drafts: list[Draft], total: int, when: str) -> None:
         """Refuses a number of runs, and tells where they come from."""
@@ -290,18 +334,17 @@ class Reader:
         """An entry of `exclude` that meets no run is a mistake, and so are too many or no runs left."""
         if not any(block.excludes for block in blocks):
             return
-        total, used = 0, set[int]()
+        total = 0
+        entries: dict[int, Node] = {}
+        used: set[int] = set()
         for draft, block in zip(drafts, blocks, strict=True):
             count, hits = block.count()
             total += count
-            used.update(id(draft.excludes[i][0]) for i in hits)
-        for node in {id(node): node for draft in drafts for node, _ in draft.excludes}.values():
-            if id(node) not in used:
-                self.problems.add(
-                    node, "exclude: no run has these values; name values of the axes, or remove the entry"
-                )
+            entries |= {id(node): node for node in draft.excludes.nodes}
+            used |= {id(draft.excludes.nodes[i]) for i in hits}
+        for node in [entries[place] for place in entries if place not in used]:
+            self.problems.add(node, "exclude: no run has these values; name values of the axes, or remove the entry")
         if total > self.max_runs:
             self.too_many(drafts, total, " after exclude")
         elif not total:
-            node = next(draft for draft in drafts if draft.excludes).excludes[0][0]
-            self.problems.add(node, "exclude leaves no run; remove one of its entries")
+            self.problems.add(next(iter(entries.values())), "exclude leaves no run; remove one of its entries")

@@ -6,6 +6,7 @@ from typing import Any
 
 from lrsweep.datasets import DATASETS
 from lrsweep.spec.keys import (
+    AXES,
     EXAMPLES,
     FEWEST,
     GRID_FORMS,
@@ -31,8 +32,9 @@ def json_schema() -> Schema:
     for key, names in NAMES.items():
         properties[key] |= {"enum": list(names)}
     for key in REGISTRIES:
-        properties[key] = {**properties[key], "anyOf": [named(properties[key].pop("enum")), *mappings(key)]}
-        properties[key].pop("type")
+        del properties[key]["type"]
+        properties[key]["anyOf"] = [{"enum": properties[key].pop("enum")}, *mappings(key)]
+    properties["zip"]["items"] = {"type": "array", "items": {"enum": [*AXES, "seeds"]}, "minItems": 2}
     for key, value in properties.items():
         properties[key] = axis(value, key in NUMERIC) if value.pop("axis", False) else value
     properties["exclude"]["items"] = {"type": "object", "propertyNames": {"enum": list(RUN_KEYS)}, "minProperties": 1}
@@ -57,11 +59,6 @@ def axis(value: Schema, numeric: bool) -> Schema:
     value.pop("sentence", None)
     about = {part: value.pop(part) for part in ("title", "description", "default") if part in value}
     return about | {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}, *[GRID][: int(numeric)]]}
-
-
-def named(names: list[str]) -> Schema:
-    """One of the names."""
-    return {"enum": names}
 
 
 def mappings(key: str) -> list[Schema]:

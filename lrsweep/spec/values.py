@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -65,15 +66,6 @@ class Values:
         if key in AXES:
             return self.several(key, node, lambda item: self.one(key, item), RULES[key] if key in NUMERIC else None)
         return self.one(key, node)
-
-    def default(self, key: str) -> Axis:
-        """What a key holds when the file does not name it."""
-        value = FIELDS[key].default
-        if key == "seeds":
-            return Axis(value, lambda: list(range(value)))
-        if key in REGISTRIES:
-            return Axis.of(Choice(value, tuple(default_settings(key, value).items())))
-        return Axis.of(value)
 
     def pattern(self, key: str, node: Node) -> Axis:
         """The values that an entry of `exclude` gives a key; a choice has only the settings that it names."""
@@ -309,3 +301,14 @@ class Values:
 def is_whole(value: Any) -> TypeGuard[int]:
     """Whether a value is a whole number; true and false are none."""
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+@functools.cache
+def default(key: str) -> Axis:
+    """What a key holds when the file does not name it."""
+    value = FIELDS[key].default
+    if key == "seeds":
+        return Axis(value, lambda: list(range(value)))
+    if key in REGISTRIES:
+        return Axis.of(Choice(value, tuple(default_settings(key, value).items())))
+    return Axis.of(value)

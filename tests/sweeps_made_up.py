@@ -1,0 +1,91 @@
+"""Small made-up sweeps: the frames and the `about` that the store would give for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from lrsweep.analysis.answer import Answer, answer
+from lrsweep.vocabulary import DIVERGED, FINISHED
+
+Values = Mapping[float, Sequence[float | None]]
+"""rate → the objective by seed; None where the run diverged."""
+
+UNTRAINED = 2.3
+
+
+def rows(values: Values, column: str = "val_loss", **setting: Any) -> list[dict[str, Any]]:
+    """The rows of runs.csv for one setting."""
+    return [
+        {
+            "status": FINISHED if value is not None else DIVERGED,
+            "reason": "" if value is not None else "loss or weights not finite in epoch 1",
+            **{"dataset": "digits", "optimizer": "adam", **setting},
+            "learning_rate": rate,
+            "seed": seed,
+            "n_train": 1079,
+            "train_loss": value,
+            "initial_loss": UNTRAINED,
+            "val_accuracy": None if value is None else 0.9,
+            "test_loss": value,
+            "test_accuracy": None if value is None else 0.8 + 0.01 * seed,
+            column: value,
+        }
+        for rate, by_seed in values.items()
+        for seed, value in enumerate(by_seed)
+    ]
+
+
+def frame(*settings: list[dict[str, Any]]) -> pd.DataFrame:
+    """runs.csv."""
+    table = pd.DataFrame([row for setting in settings for row in setting])
+    metrics = [column for column in table if column.endswith(("_loss", "_accuracy", "_r2"))]
+    table = table.astype(dict.fromkeys(metrics, float))
+    table.insert(0, "run_id", [f"r{i}" for i in range(len(table))])
+    return table
+
+
+def about(runs: pd.DataFrame, **told: Any) -> dict[str, Any]:
+    """What the conductor stores beside such runs."""
+    after = ["learning_rate", "seed"]
+    settings = [*runs.columns[3 : runs.columns.get_loc("learning_rate")]]
+    values = {column: [None if v != v else v for v in runs[column].unique().tolist()] for column in [*settings, *after]}
+    axes = {column: found for column, found in values.items() if len(found) > 1 or column in after}
+    known = {"n_rows": 1797, "n_train": 1079, "task": "classification", "n_features": 64, "n_classes": 10}
+    return {
+        "name": "made-up",
+        "description": "",
+        "objective": "val_loss",
+        "select": "final",
+        "axes": axes,
+        "settings": settings,
+        "datasets": dict.fromkeys(runs["dataset"].unique().tolist(), known),
+        "spec_path": "sweeps/made-up.yaml",
+        **told,
+    }
+
+
+def counts(runs: pd.DataFrame) -> dict[str, int]:
+    """What the store counts."""
+    found = {status: int((runs["status"] == status).sum()) for status in ("finished", "diverged", "failed", "crashed")}
+    return {"done": len(runs), "new": 0, "stale": 0, "stopped": 0, **found}
+
+
+def curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """curves.csv: each run goes from untrained to its end in two epochs."""
+    return pd.DataFrame(
+        [
+            {"run_id": run_id, "epoch": epoch, "val_loss": value}
+            for run_id, end in zip(runs["run_id"], runs["val_loss"], strict=True)
+            for epoch, value in enumerate((UNTRAINED, (UNTRAINED + end) / 2, end))
+        ],
+        columns=["run_id", "epoch", "val_loss"],
+    )
+
+
+def answered(*settings: list[dict[str, Any]], **told: Any) -> Answer:
+    """The whole answer to a made-up sweep."""
+    runs = frame(*settings)
+    return answer(runs, curves(runs), about(runs, **told), counts(runs))

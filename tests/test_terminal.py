@@ -1,0 +1,262 @@
+"""What is printed fits, says what the answer says, and does nothing that a name in a sweep file would have it do."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from sweeps_made_up import answered, rows
+
+from lrsweep.analysis.answer import Answer
+from lrsweep.report import drawing
+from lrsweep.report.terminal import print_plan, print_rows, print_summary, progress
+from lrsweep.vocabulary import UsageError
+
+VALLEY = {0.001: [1.0, 1.1, 1.2], 0.01: [0.1, 0.11, 0.12], 0.1: [0.5, 0.6, 0.7], 1.0: [9.0, 8.0, None]}
+WORSE = {rate: [None if value is None else value + 0.05 for value in values] for rate, values in VALLEY.items()}
+RISING = {0.1: [0.9, 0.91, 0.92], 1.0: [0.5, 0.51, 0.52]}
+PLAN = {
+    "path": "sweeps/width.yaml",
+    "name": "width",
+    "folder": "results/width",
+    "axes": {"width": [16, 32], "learning_rate": [10.0**-i for i in range(9)], "seed": [0, 1, 2]},
+    "runs": 54,
+    "product": "2 × 9 × 3",
+    "duplicates": 0,
+    "counts": {"done": 4, "new": 50, "stale": 7, "failed": 1},
+    "stacks": 6,
+    "largest_stack": 9,
+    "seconds": 21.3,
+    "workers": 2,
+    "shapes_timed": 2,
+    "disk_bytes": 4_200_000,
+}
+
+
+def two_optimizers(**told: Any) -> Answer:
+    return answered(rows(WORSE, optimizer="sgd"), rows(VALLEY, optimizer="adam"), **told)
+
+
+def many_settings() -> Answer:
+    return answered(
+        *(
+            rows(VALLEY, width=width, activation=activation, **{"schedule": "cosine", "optimizer.weight_decay": decay})
+            for width in (16, 32, 64)
+            for activation in ("relu", "logistic", "tanh")
+            for decay in (0.0, 0.0001, 0.01)
+        )
+    )
+
+
+def printed(answer: Answer, width: int = 80, encoding: str = "utf-8", **how: Any) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding, newline="")
+    print_summary(answer, Console(file=file, width=width), **how)
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120])
+@pytest.mark.parametrize("make", [two_optimizers, many_settings, lambda: answered(rows(VALLEY))])
+def test_no_line_is_wider_than_the_terminal(make: Any, width: int) -> None:
+    assert max(map(cell_len, printed(make(), width, show_all=True).splitlines())) <= width
+
+
+def test_sentences_do_not_grow_with_the_terminal() -> None:
+    lines = printed(answered(rows({0.1: [0.5, 0.6, None], 1.0: [0.9, None, None]})), 200).splitlines()
+    assert max(len(line) for line in lines if "▲" in line) <= 80
+
+
+def test_the_order_is_question_answer_doubt_picture_action_files() -> None:
+    answer = answered(rows(RISING, optimizer="sgd"), rows(VALLEY))
+    text = printed(answer, seconds=8.1, trained=18, folder="results/x")
+    parts = ["made-up · digits, all 1,079 training rows · 18 runs in 8.1 s", "objective val_loss at the final epoch"]
+    parts += ["best rate", "▲ sgd: The best rate is the highest tried", "val_loss against learning_rate", "● best"]
+    parts += ["val_loss by epoch", "Use adam at 0.01", "test accuracy 0.810", "Files: results/x/"]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_the_best_setting_stands_first_with_its_numbers() -> None:
+    lines = printed(two_optimizers()).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("optimizer"))
+    assert lines[at + 1].split() == [
+        "adam",
+        "0.01",
+        "no",
+        "other",
+        "0.110",
+        "±",
+        "0.010",
+        "0.900",
+        "0.1",
+        "1",
+        "of",
+        "12",
+    ]
+    assert lines[at + 2].split()[:2] == ["sgd", "0.01"]
+
+
+def test_an_edge_is_marked_in_the_table_and_told_beneath() -> None:
+    text = printed(answered(rows(RISING, optimizer="sgd"), rows(VALLEY)))
+    assert "1 ▲" in text
+    assert "▲ sgd: The best rate is the highest tried (1), so it is not bracketed: add 10." in " ".join(text.split())
+
+
+def test_where_only_rates_vary_the_table_is_of_rates() -> None:
+    lines = printed(answered(rows(VALLEY))).splitlines()
+    assert [line.split()[0] for line in lines[3:8]] == ["rate", "0.001", "0.01", "0.1", "1"]
+    assert "● best" in lines[5]
+    assert "1 of 3" in lines[7]
+
+
+def test_a_second_table_has_every_rate_of_every_setting() -> None:
+    text = printed(two_optimizers(), show_all=True)
+    assert text.count("● best") == 3  # two settings, and the legend
+    assert sum(line.split()[1:2] == ["0.001"] for line in text.splitlines()) == 2
+
+
+def test_by_shows_the_best_setting_for_each_value() -> None:
+    answer = answered(*(rows(v, width=w, optimizer=o) for w in (16, 32) for o, v in (("sgd", WORSE), ("adam", VALLEY))))
+    lines = printed(answer, by="width").splitlines()
+    assert [line.split()[:2] for line in lines[3:6]] == [["width", "optimizer"], ["16", "adam"], ["32", "adam"]]
+
+
+def test_by_refuses_what_does_not_vary() -> None:
+    with pytest.raises(UsageError, match="--by depth: does not vary between settings; choose from optimizer"):
+        printed(two_optimizers(), by="depth")
+
+
+def test_top_shows_so_many_and_says_what_is_left() -> None:
+    lines = printed(many_settings(), top=2).splitlines()
+    assert lines[5] != ""
+    assert lines[6] == ""
+    assert "25 more settings: --top 27 shows them all." in lines
+
+
+def test_each_dataset_has_its_own_sentence() -> None:
+    text = printed(answered(rows(WORSE, dataset="hard"), rows(VALLEY, dataset="easy")))
+    assert "For hard use adam at 0.01" in text
+    assert "For easy use adam at 0.01" in text
+
+
+def test_nothing_to_recommend_is_said_without_a_picture() -> None:
+    text = printed(answered(rows({0.1: [None, None], 1.0: [None, None]})))
+    assert "▲ No run finished, so no rate can be recommended" in text
+    assert "Use" not in text
+    assert "against" not in text
+
+
+def test_failures_are_told_with_the_first_reason() -> None:
+    values = rows(VALLEY)
+    values[0] |= {"status": "failed", "reason": "MemoryError: no"}
+    assert "▲ 1 run failed: MemoryError: no" in printed(answered(values))
+
+
+def test_no_runs_yet_is_a_summary_too() -> None:
+    full = two_optimizers()
+    counts = {**full.counts, "done": 0, "new": 24}
+    empty = Answer(full.about, counts, full.runs[:0], full.curves[:0], full.ranking[:0], {"settings": []})
+    assert "▲ 24 runs not trained yet" in printed(empty)
+
+
+def test_a_pipe_gets_no_colour() -> None:
+    assert "\x1b" not in printed(two_optimizers())
+
+
+def test_names_are_text_not_markup_nor_control() -> None:
+    text = printed(answered(rows(VALLEY, dataset="[/red]a\x1b[2Jb\r\u202e"), name="[bold]x"))
+    assert "[bold]x · [/red]a�[2Jb��" in text
+    assert not {"\x1b", "\r", "\u202e"} & {*text}
+
+
+def test_a_console_without_unicode_gets_ascii() -> None:
+    text = printed(answered(rows(RISING, optimizer="sgd"), rows(VALLEY)), encoding="ascii")
+    assert "0.110 ~ 0.010" in text
+    assert "! sgd: The best rate" in text
+
+
+def test_a_dumb_terminal_gets_plain_text() -> None:
+    file = io.StringIO()
+    print_summary(two_optimizers(), Console(file=file, width=80, force_terminal=True, _environ={"TERM": "dumb"}))
+    assert "\x1b" not in file.getvalue()
+
+
+def test_the_picture_marks_the_best_and_the_lost() -> None:
+    picture = drawing.panel([0.1, 1, 10], [1, 0.01, float("inf")], 1, [0.1, 1], (9, 3), (0.01, 1), True, (0.1, 10))
+    assert [line.find(drawing.BEST) for line in picture] == [-1, -1, 4, -1]
+    assert picture[0].endswith(drawing.LOST)
+    assert picture[3] == "━━━━━────"
+
+
+def test_the_picture_marks_where_a_loss_leaves_it() -> None:
+    picture = drawing.panel([0.1, 1, 10], [0.1, 1e30, 0.2], 0, [], (9, 3), (0.1, 2), True, (0.1, 10))
+    assert picture[0][4] == drawing.ABOVE
+
+
+def test_the_picture_of_a_score_has_the_bad_at_the_bottom() -> None:
+    picture = drawing.panel([0.1, 1, 10], [0.5, 0.9, float("-inf")], 1, [], (9, 3), (0.0, 0.9), False, (0.1, 10))
+    assert picture[0][4] == drawing.BEST
+    assert picture[2][8] == drawing.LOST
+
+
+def test_the_plan_in_five_lines() -> None:
+    file = io.StringIO()
+    print_plan(PLAN, Console(file=file, width=80))
+    assert file.getvalue().splitlines() == [
+        "sweeps/width.yaml · name width · results/width/",
+        "  axes   width 16 32 · learning_rate 9 from 1e-08 to 1 · seed 3",
+        "  runs   54 = 2 × 9 × 3     done 4   new 50   stale 7   failed 1",
+        "  stacks 6, up to 9 runs each",
+        "  about  21 s with 2 workers (timed here: 3 steps of 2 shapes) · 4.2 MB on disk",
+    ]
+
+
+def test_the_plan_lists_runs_when_asked() -> None:
+    file = io.StringIO()
+    listed = [("r1", "new", {"width": 16, "depth": 1, "learning_rate": 0.1, "seed": 0})]
+    print_plan({**PLAN, "runs_list": listed}, Console(file=file, width=80))
+    assert [line.split() for line in file.getvalue().splitlines()[6:8]] == [
+        ["run_id", "status", "width", "learning_rate", "seed"],
+        ["r1", "new", "16", "0.1", "0"],
+    ]
+
+
+def test_a_finished_plan_says_so() -> None:
+    file = io.StringIO()
+    print_plan({**PLAN, "stacks": 0}, Console(file=file, width=80))
+    assert "about  nothing to train: every run is done" in file.getvalue()
+
+
+def test_a_registry_is_listed() -> None:
+    file = io.StringIO()
+    row = {"name": "sgd", "settings": {"weight_decay": 0.0}, "description": "p ← p − rate·g", "source": "Robbins 1951"}
+    print_rows([row], Console(file=file, width=80))
+    assert file.getvalue().splitlines() == ["sgd · weight_decay 0", "  p ← p − rate·g", "  Robbins 1951"]
+
+
+def test_progress_is_silent_where_nobody_watches() -> None:
+    file = io.StringIO()
+    with progress(10, console=Console(file=file)) as update:
+        update(5, 10, "adam 0.1", 0)
+    assert file.getvalue() == ""
+
+
+def test_progress_shows_runs_pace_and_the_best_and_is_gone_at_the_end() -> None:
+    file = io.StringIO()
+    with progress(10, console=Console(file=file, width=80, force_terminal=True, _environ={"TERM": "xterm"})) as update:
+        update(5, 10, "adam [/red]", 2)
+    text = file.getvalue()
+    assert "5/10 runs" in text
+    assert "best so far  adam [/red] · diverged 2" in text
+    assert text.endswith("\x1b[1A\x1b[2K")
+
+
+def test_plan_and_list_do_without_pandas() -> None:
+    code = "import sys; import lrsweep.report.terminal; sys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

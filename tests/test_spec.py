@@ -104,7 +104,7 @@ def test_a_good_value(tmp_path: Path, key: str, value: str, expected: list[Any])
         ("description", "3", 14, "description: 3 must be text; put it in quotes"),
         ("dataset", "digit", 10, r"dataset: 'digit' is unknown; choose from digits, .*; did you mean digits\?"),
         ("dataset", "{file: a.csv}", 17, r"dataset: 'a.csv' needs a target; write {file: …, target: COLUMN}"),
-        ("dataset", "{file: a.npz, targt: y}", 25, ".*'targt' does not go with file; .*did you mean target.*"),
+        ("dataset", "{file: a.npz, targt: y}", 24, ".*'targt' does not go with file; .*did you mean target.*"),
         ("dataset", "{file: a.csv, target: 3}", 32, "dataset.target: 3 must be text; put it in quotes"),
         ("dataset", "{idx: ''}", 16, "dataset.idx: '' must not be empty; fill it in"),
         ("dataset", "{name: digits}", 10, "dataset: a mapping is no dataset; write a name, .*"),

@@ -257,6 +257,12 @@ def test_progress_shows_runs_pace_and_the_best_and_is_gone_at_the_end() -> None:
     assert text.endswith("\x1b[1A\x1b[2K")
 
 
+def test_progress_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(10, console=Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"})):
+        print("data")
+    assert capsys.readouterr().out == "data\n"
+
+
 def test_plan_and_list_do_without_pandas() -> None:
     code = "import sys; import lrsweep.report.terminal; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,6 +16,9 @@ import numpy as np
 from lrsweep.engine import evaluate, model, optimizers, schedules
 from lrsweep.vocabulary import CURVE_COLUMNS, DIVERGED, FINISHED, Array, Data, Outcome, Run, Stack, float_type
 
+EPOCH, STEP, RATE, TRAIN_LOSS, VAL_LOSS, VAL_SCORE, GRAD_NORM, UPDATE_RATIO = range(len(CURVE_COLUMNS))
+"""Where CURVE_COLUMNS stand in a curve."""
+
 FLUSH_STEPS = 64
 """Steps between two looks for decayed state: 0.9⁶⁴ of what the look before left is still far from subnormal."""
 
@@ -154,80 +157,103 @@ def time_steps(stack: Stack, data: Data, steps: int = 3) -> float:
 
 def train(stack: Stack, data: Data) -> list[Outcome]:
     """Trains the runs of a stack together; an outcome for each, in the stack's order."""
-    with np.errstate(all="ignore"):
-        return _train(stack, data)
+    with np.errstate(all="ignore"):  # a run that overflows is an outcome, not an accident
+        group = Group(stack.runs, data)
+        record = Record(len(stack.runs), stack.runs[0].epochs)
+        training, validation = evaluate.Rows.of(data.x_train, data.y_train), evaluate.Rows.of(data.x_val, data.y_val)
+        train_loss, _, _ = group.score(training)
+        record.untrained(train_loss, *group.score(validation)[:2])
+        for number in range(1, stack.runs[0].epochs + 1):
+            finite = train_epoch(group, record, validation, number)
+            if not finite.all():
+                record.keep(finite)
+                group.keep(finite)
+                if not group.runs:
+                    break
+        ends = final_scores(group, training, validation) if group.runs else []
+        scores = dict(zip(record.live.tolist(), ends, strict=True))
+        return [outcome(run_id, group, record, r, scores.get(r)) for r, run_id in enumerate(stack.ids)]
 
 
-def _train(stack: Stack, data: Data) -> list[Outcome]:
-    group = Group(stack.runs, data)
-    epochs = stack.runs[0].epochs
-    validation = evaluate.Rows.of(data.x_val, data.y_val)
-    training = evaluate.Rows.of(data.x_train, data.y_train)
-    curves = np.full((len(stack.runs), epochs + 1, len(CURVE_COLUMNS)), np.nan)
-    seconds = np.zeros(len(stack.runs))
-    ends: dict[int, dict[str, float]] = {}
-    live = np.arange(len(stack.runs))
+class Record:
+    """What is noted of a stack's runs as they train: their curves, seconds, and which of them are left."""
 
-    curves[:, 0, :2] = 0
-    curves[:, 0, 3] = group.score(training)[0]
-    curves[:, 0, 4], curves[:, 0, 5], _ = group.score(validation)
-    for number in range(1, epochs + 1):
-        start = time.perf_counter()
-        loss, grad_norm, moved = group.epoch(number)
-        val_loss, val_score, _ = group.score(validation)
-        finite = group.finite(loss, val_loss)
-        step = number * group.steps
-        columns = (np.full(len(live), number), np.full(len(live), step), group.rates[:, step - 1], loss, val_loss)
-        curves[live, number] = np.stack([*columns, np.where(finite, val_score, np.nan), grad_norm, moved], axis=1)
-        seconds[live] += (time.perf_counter() - start) / len(live)
-        if not finite.all():
-            live = live[finite]
-            group.keep(finite)
-            if not len(live):
-                break
-    if len(live):
-        ends = dict(zip(live.tolist(), final_scores(group, training, validation), strict=True))
-    return [outcome(stack, data, group, r, curves[r], ends.get(r), seconds[r]) for r in range(len(stack.runs))]
+    def __init__(self, n_runs: int, epochs: int) -> None:
+        self.curves = np.full((n_runs, epochs + 1, len(CURVE_COLUMNS)), np.nan)
+        self.epochs_done = np.zeros(n_runs, int)
+        self.seconds = np.zeros(n_runs)
+        self.live = np.arange(n_runs)
+
+    def untrained(self, train_loss: Array, val_loss: Array, val_score: Array) -> None:
+        """Epoch 0, (R,) each; what follows from training stays NaN."""
+        self.curves[:, 0, [EPOCH, STEP]] = 0
+        self.curves[:, 0, [TRAIN_LOSS, VAL_LOSS, VAL_SCORE]] = np.stack([train_loss, val_loss, val_score], axis=1)
+
+    def epoch(self, number: int, seconds: float, values: Sequence[float | Array]) -> None:
+        """An epoch of the runs that are left; `values`, numbers or (R,), are the columns of a curve."""
+        self.curves[self.live, number] = np.stack(np.broadcast_arrays(*values), axis=1)
+        self.epochs_done[self.live] = number
+        self.seconds[self.live] += seconds / len(self.live)
+
+    def keep(self, mask: Array) -> None:
+        """Lets the runs outside the mask, (R,) of those left, go."""
+        self.live = self.live[mask]
+
+
+def train_epoch(group: Group, record: Record, validation: evaluate.Rows, number: int) -> Array:
+    """Trains, measures and notes an epoch, counted from 1; tells which runs are still finite, (R,)."""
+    start = time.perf_counter()
+    loss, grad_norm, moved = group.epoch(number)
+    val_loss, val_score, _ = group.score(validation)
+    finite = group.finite(loss, val_loss)
+    step = number * group.steps
+    score = np.where(finite, val_score, np.nan)  # the class that NaN outputs point at is no prediction
+    values = (number, step, group.rates[:, step - 1], loss, val_loss, score, grad_norm, moved)
+    record.epoch(number, time.perf_counter() - start, values)
+    return finite
 
 
 def final_scores(group: Group, training: evaluate.Rows, validation: evaluate.Rows) -> list[dict[str, float]]:
-    """What the trained runs score on each part of the data, a dict per run."""
-    data, name = group.data, evaluate.score_name(group.data.task)
-    columns: dict[str, Array] = {}
-    for part, rows in (("train", training), ("val", validation), ("test", evaluate.Rows.of(data.x_test, data.y_test))):
+    """What the trained runs score on each part of the data, a dict per run with the keys of `score_columns`."""
+    data, columns = group.data, []
+    for rows in (training, validation, evaluate.Rows.of(data.x_test, data.y_test)):
         if len(rows.targets):
-            columns[f"{part}_loss"], columns[f"{part}_{name}"], predicted = group.score(rows)
-            if part == "val" and data.task == "classification":
-                f1, balanced = evaluate.macro_f1_and_balanced_accuracy(predicted, rows.targets, data.n_outputs)
-                columns["val_macro_f1"], columns["val_balanced_accuracy"] = f1, balanced
-    return [dict(zip(columns, values, strict=True)) for values in np.stack([*columns.values()], axis=1).tolist()]
+            loss, score, predicted = group.score(rows)
+            columns += [loss, score]
+            if rows is validation and data.task == "classification":
+                columns += evaluate.macro_f1_and_balanced_accuracy(predicted, rows.targets, data.n_outputs)
+    return [dict(zip(score_columns(data), values, strict=True)) for values in np.stack(columns, axis=1).tolist()]
 
 
-def outcome(
-    stack: Stack, data: Data, group: Group, r: int, curve: Array, end: dict[str, float] | None, seconds: float
-) -> Outcome:
-    """The r-th run's outcome: its status, its row of runs.csv, and its curve up to where it ended."""
+def score_columns(data: Data) -> list[str]:
+    """The columns of runs.csv that are measured on the trained network, in order."""
     name = evaluate.score_name(data.task)
-    epochs = int(np.nanmax(curve[:, 0]))
-    curve = curve[: epochs + 1]
-    val_loss = np.where(np.isfinite(curve[1:, 4]), curve[1:, 4], np.inf)
+    extra = ["val_macro_f1", "val_balanced_accuracy"] if data.task == "classification" else []
+    tests = ["test_loss", f"test_{name}"] if len(data.x_test) else []
+    return ["train_loss", f"train_{name}", "val_loss", f"val_{name}", *extra, *tests]
+
+
+def outcome(run_id: str, group: Group, record: Record, r: int, end: dict[str, float] | None) -> Outcome:
+    """The r-th run's outcome; `end` are its final scores, None where it diverged."""
+    epochs = int(record.epochs_done[r])
+    curve = record.curves[r, : epochs + 1]
+    trained = curve[1:]
+    val_loss = np.where(np.isfinite(trained[:, VAL_LOSS]), trained[:, VAL_LOSS], np.inf)
     best = int(val_loss.argmin()) if val_loss.min() < np.inf else None
-    tests = ("test_loss", f"test_{name}") if len(data.x_test) else ()
-    extra = ("val_macro_f1", "val_balanced_accuracy") if data.task == "classification" else ()
-    scores = ("train_loss", f"train_{name}", "val_loss", f"val_{name}", *extra, *tests)
+    n_train = len(group.data.x_train)
     metrics: dict[str, float] = {
-        "n_train": len(data.x_train),
+        "n_train": n_train,
         "n_parameters": model.n_parameters(group.units),
         "steps": epochs * group.steps,
         "epochs_done": epochs,
-        "examples_seen": epochs * len(data.x_train),
-        **{score: end[score] if end else np.nan for score in scores},
+        "examples_seen": epochs * n_train,
+        **(end or dict.fromkeys(score_columns(group.data), np.nan)),
         "best_val_loss": np.nan if best is None else float(val_loss[best]),
-        f"best_val_{name}": float(np.fmax.reduce(curve[1:, 5])),
+        f"best_val_{evaluate.score_name(group.data.task)}": float(np.fmax.reduce(trained[:, VAL_SCORE])),
         "best_epoch": np.nan if best is None else best + 1,
-        "initial_loss": float(curve[0, 3]),
-        "max_grad_norm": float(np.fmax.reduce(curve[1:, 6])),
+        "initial_loss": float(curve[0, TRAIN_LOSS]),
+        "max_grad_norm": float(np.fmax.reduce(trained[:, GRAD_NORM])),
     }
     reason = "" if end else f"loss or weights not finite in epoch {epochs}"
-    status = FINISHED if end else DIVERGED
-    return Outcome(stack.ids[r], status, reason, metrics, curve, {"seconds": seconds})
+    timing = {"seconds": float(record.seconds[r])}
+    return Outcome(run_id, FINISHED if end else DIVERGED, reason, metrics, curve, timing)

@@ -213,7 +213,8 @@ def read_answer(store: Store) -> Answer:
     """The answer from what is stored."""
     from lrsweep.analysis.answer import answer
 
-    return answer(store.runs(), store.curves(), store.about(), store.counts())
+    frames = store.runs(), store.curves()
+    return answer(*frames, store.about(), store.counts(), store.runs(stale=True), str(store.folder))
 
 
 def about(planned: Plan) -> dict[str, Any]:

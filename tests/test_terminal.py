@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,12 +75,20 @@ def test_sentences_do_not_grow_with_the_terminal() -> None:
 
 def test_the_order_is_question_answer_doubt_picture_action_files() -> None:
     answer = answered(rows(RISING, optimizer="sgd"), rows(VALLEY))
-    text = printed(answer, seconds=8.1, trained=18, folder="results/x")
+    text = printed(replace(answer, folder="results/x"), seconds=8.1, trained=18)
     parts = ["made-up · digits, all 1,079 training rows · 18 runs in 8.1 s", "objective val_loss at the final epoch"]
     parts += ["best rate", "▲ sgd: The best rate is the highest tried", "val_loss against learning_rate", "● best"]
     parts += ["val_loss by epoch", "Use adam at 0.01", "test accuracy 0.810", "Files: results/x/"]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
+
+
+def test_stale_runs_are_shown_with_all() -> None:
+    answer = two_optimizers()
+    stale = replace(answer, stale=answer.runs.head(2))
+    ids = list(answer.runs["run_id"].head(2))
+    assert all(run_id in printed(stale, show_all=True) for run_id in ids)
+    assert not any(run_id in printed(stale) for run_id in ids)
 
 
 def test_the_best_setting_stands_first_with_its_numbers() -> None:

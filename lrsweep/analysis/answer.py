@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """All that a report shows. `about` is what the conductor stored of the sweep, `counts` are the store's."""
+    """All that a report shows. `about` is what the conductor stored of the sweep, `counts` are the store's.
+
+    `stale` are the runs that the sweep file is without; they are not ranked. `folder` is where the files are.
+    """
 
     about: Mapping[str, Any]
     counts: Mapping[str, int]
@@ -23,6 +26,8 @@ class Answer:
     curves: pd.DataFrame
     ranking: pd.DataFrame
     recommendation: dict[str, Any]
+    stale: pd.DataFrame | None = None
+    folder: str = ""
 
     @property
     def objective(self) -> str:
@@ -55,7 +60,14 @@ class Answer:
         return frame
 
 
-def answer(runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any], counts: Mapping[str, int]) -> Answer:
+def answer(
+    runs: pd.DataFrame,
+    curves: pd.DataFrame,
+    about: Mapping[str, Any],
+    counts: Mapping[str, int],
+    stale: pd.DataFrame | None = None,
+    folder: str = "",
+) -> Answer:
     """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective."""
     ranking = rank(runs, about)
-    return Answer(about, counts, runs, curves, ranking, recommend(ranking, runs, about))
+    return Answer(about, counts, runs, curves, ranking, recommend(ranking, runs, about), stale, folder)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # `plan` and `list` come through here too, and do without fra
 
     Row = pd.Series[Any]
 
+OWN = ("optimizer", "width")
+"""Settings that a stale run is always told by."""
+
 MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_VALUES = 20, 6, 3, 6
 """What is shown where nobody asked for more: settings, doubts, pictures, values of an axis."""
 
@@ -40,12 +43,11 @@ def print_summary(
     show_all: bool = False,
     seconds: float | None = None,
     trained: int | None = None,
-    folder: str | None = None,
 ) -> None:
     """What was asked, the answer, the doubt, the picture, the sentence to act on, where to look further.
 
     `by` shows the best setting for each value of a column, `top` so many settings (or rates, where only these vary),
-    `show_all` every rate of each. Raises UsageError where `by` is no column that varies.
+    `show_all` every rate of each, and the stale runs. Raises UsageError where `by` is no column that varies.
     """
     printer = Printer(console)
     entries = chosen(answer, by)
@@ -70,8 +72,11 @@ def print_summary(
     for entry in act[:MOST_VALUES]:
         printer.say(entry["advice"].split("\n")[0], style="bold green")
         printer.say(*tested(entry))
-    if folder:
-        printer.say(f"Files: {folder}/  runs.csv curves.csv ranking.csv recommendation.json")
+    if show_all and answer.stale is not None and len(answer.stale):
+        printer.say("", "Stale runs, kept but not ranked:")
+        printer.table(stale_table(answer, answer.stale))
+    if answer.folder:
+        printer.say(f"Files: {answer.folder}/  runs.csv curves.csv timings.csv")
 
 
 def chosen(answer: Answer, by: str | None) -> list[Entry]:
@@ -172,6 +177,18 @@ def rates_table(answer: Answer, entries: Sequence[Entry], top: int | None) -> li
         *measures(answer, ranked),
         Column("diverged", lost, spare=4),
     ]
+
+
+def stale_table(answer: Answer, runs: pd.DataFrame) -> list[Column]:
+    """A row per stale run, told by the settings that differ among them."""
+    told = [key for key in answer.about["settings"] if key in runs and (runs[key].nunique() > 1 or key in OWN)]
+    runs = runs.sort_values([*told, "learning_rate", "seed"])
+    columns = [Column("run_id", [*runs["run_id"]]), Column("status", [*runs["status"]], spare=3)]
+    columns += [Column(key, [words.value(value) for value in runs[key]], spare=2) for key in told]
+    columns.append(Column("rate", [words.rate(rate) for rate in runs["learning_rate"]]))
+    columns.append(Column("seed", [str(seed) for seed in runs["seed"]], right=True))
+    values = runs.reindex(columns=[answer.objective])[answer.objective].astype(float)
+    return [*columns, Column(answer.objective, [f"{value:.3g}" for value in values], spare=1, right=True)]
 
 
 def setting_columns(settings: Sequence[Mapping[str, Any]], first: str | None) -> Iterator[Column]:

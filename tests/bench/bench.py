@@ -46,7 +46,18 @@ def lrsweep_seconds(folder: Path, width: int) -> float:
     """The command from start to exit."""
     spec = folder / f"width-{width}.yaml"
     spec.write_text(SPEC.replace("WIDTH", str(width)))
-    command = [sys.executable, "-m", "lrsweep", "run", str(spec), "--results", str(folder), "--workers", str(WORKERS), "--fresh"]
+    command = [
+        sys.executable,
+        "-m",
+        "lrsweep",
+        "run",
+        str(spec),
+        "--results",
+        str(folder),
+        "--workers",
+        str(WORKERS),
+        "--fresh",
+    ]
     start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - start

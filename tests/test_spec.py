@@ -78,6 +78,7 @@ def values(folder: Path, key: str, value: str) -> list[Any]:
         ("learning_rate", "[1e-3, 1, .5]", [0.001, 1.0, 0.5]),
         ("learning_rate", "{log: [1e-4, 1], per_decade: 1}", [0.0001, 0.001, 0.01, 0.1, 1.0]),
         ("learning_rate", "{log: [0.123456789, 1], num: 2}", [0.123457, 1.0]),
+        ("learning_rate", "{log: [0.1, 0.123456789], num: 2}", [0.1, 0.123457]),
         ("learning_rate", "{halton: [1e-4, 1], num: 3}", [0.0001, 0.01, 1.0]),
         ("batch_size", "[32, full]", [32, "full"]),
         ("batch_size", "{doubling: [8, 32]}", [8, 16, 32]),
@@ -146,6 +147,7 @@ def test_a_good_value(tmp_path: Path, key: str, value: str, expected: list[Any])
         ("optimizer", "{name: [sgd, adam]}", 19, "optimizer: a list is no name; write for example .*"),
         ("optimizer", "{name: adam, beta3: 1}", 25, ".*'beta3' is not a setting of adam; it has .*did .*"),
         ("optimizer", "{name: adam, beta1: [0.9, 1]}", 38, "optimizer.beta1: 1 must be below 1; lower it"),
+        ("optimizer", "{name: adam, beta1: {linear: [0, 0.99999999], num: 2}}", 45, ".*: 1.0 must be below 1; .*"),
         ("learning_rate", "", 1, "learning_rate is missing; add for example  learning_rate: {log: .*"),
         ("learning_rate", "0", 16, "learning_rate: 0 must be above 0; raise it"),
         ("learning_rate", "-1e-3", 16, "learning_rate: -0.001 must be above 0; raise it"),
@@ -160,6 +162,7 @@ def test_a_good_value(tmp_path: Path, key: str, value: str, expected: list[Any])
         ("learning_rate", "{log: [1, 2], num: 3, per_decade: 2}", 16, ".* needs one of num or per_decade; .*"),
         ("learning_rate", "{log: [1, 2], num: 1}", 35, "learning_rate: num 1 must be a whole number from 2; .* 5"),
         ("learning_rate", "{log: [1, 2], num: true}", 35, "learning_rate: num true must be a whole number from 2; .*"),
+        ("learning_rate", "{log: [1, 2], per_decade: true}", 42, ".*per_decade true must be a whole number from 1; .*"),
         ("learning_rate", "{log: [1, 2], num: 2, nums: 3}", 38, ".*'nums' does not go with a log grid; keep .*"),
         ("learning_rate", "{log: 1, num: 2}", 22, "learning_rate: log needs its two ends; write for example .*"),
         ("learning_rate", "{log: [1, 0.1], num: 2}", 22, "learning_rate: .* not from 1.0 to 0.1; swap its ends"),
@@ -179,6 +182,7 @@ def test_a_good_value(tmp_path: Path, key: str, value: str, expected: list[Any])
         ("clip_norm", "{log: [none, 1], num: 2}", 19, "clip_norm: 'none' cannot be the end of a grid; write a number"),
         ("precision", "float16", 12, "precision: 'float16' must be 'float32' or 'float64'; write one of them"),
         ("seeds", "0", 8, "seeds: 0 must be a count from 1, or a list of seeds; write for example 3"),
+        ("seeds", "true", 8, "seeds: true must be a count from 1, or a list of seeds; write for example 3"),
         ("seeds", "[]", 8, "seeds: an empty list must be a count from 1, or a list of seeds; .*"),
         ("seeds", "{linear: [1, 9], num: 3}", 8, "seeds: a mapping must be a count from 1, or a list of seeds; .*"),
         ("seeds", "[0, -1]", 12, "seeds: -1 must be at least 0; raise it"),
@@ -442,9 +446,15 @@ def test_a_mistake_in_the_file_is_told_once_for_all_blocks(tmp_path: Path) -> No
     assert [line.split(" ")[0] for line in found] == ["3:8:", "4:15:", "5:42:"]
 
 
-def test_a_refused_value_does_not_upset_the_lengths_of_a_zip(tmp_path: Path) -> None:
-    (found,) = refused(tmp_path, width="[16, -1]", batch_size="[8, 16]", zip="[[width, batch_size]]")
+@pytest.mark.parametrize("width", ["[16, -1]", "{doubling: [1, -1]}"])
+def test_a_refused_value_does_not_upset_the_lengths_of_a_zip(tmp_path: Path, width: str) -> None:
+    (found,) = refused(tmp_path, width=width, batch_size="[8, 16]", zip="[[width, batch_size]]")
     assert "width: -1" in found
+
+
+def test_what_two_blocks_get_from_the_file_is_told_once(tmp_path: Path) -> None:
+    (found,) = refused(tmp_path, "blocks: [{depth: 1}, {depth: 2}]", validation="0.9")
+    assert found.startswith("3:13: validation 0.9 and test 0.2 leave no rows")
 
 
 # --- Overrides
@@ -481,6 +491,13 @@ def test_mistakes_in_overrides_are_told_with_those_of_the_file(tmp_path: Path) -
         "-o seeds 1:8: alias '*a' is not allowed; write the value out",
         "-o width 1:8: width: -1 must be at least 1; raise it",
     ]
+
+
+def test_a_mistake_found_late_still_belongs_to_its_override(tmp_path: Path) -> None:
+    """The end of a grid is checked once more in six digits, when overridden overrides are long gone."""
+    grid = "{name: adam, beta1: {linear: [0, 0.99999999], num: 2}}"
+    (found,) = refused(tmp_path, "", "width=1", "width=2", "optimizer=sgd", f"optimizer={grid}")
+    assert found == "-o optimizer 1:45: optimizer.beta1: 1.0 must be below 1; lower it"
 
 
 def test_a_mistake_in_an_override_is_drawn_with_its_own_text(tmp_path: Path) -> None:
@@ -532,6 +549,12 @@ def test_exclude_drops_the_combinations_that_it_names(tmp_path: Path) -> None:
     assert kept == everything - dropped - {run for run in everything if run[0] == 16 and run[2] == 1}
     assert spec.blocks[0].count()[0] == len(runs(spec))
     assert spec.named == ("optimizer.momentum",)
+
+
+def test_a_setting_that_only_exclude_names_makes_no_column(tmp_path: Path) -> None:
+    spec = loaded(tmp_path, optimizer="[sgd, adam]", exclude="[{optimizer: {name: adam, beta1: 0.9}}]", seeds="1")
+    assert [choice.name for (choice,) in runs(spec, "optimizer")] == ["sgd"]
+    assert spec.named == ()
 
 
 def test_exclude_looks_at_zipped_values_together(tmp_path: Path) -> None:

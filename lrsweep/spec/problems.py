@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lrsweep.spec.keys import LATER_NAMES, Rule
 from lrsweep.vocabulary import Problem
 from lrsweep.yaml_reader import Node, short
 
@@ -39,6 +40,7 @@ class Problems:
     def __init__(self, root: Node, found: list[Problem]) -> None:
         self.root = root
         self.origins: dict[int, tuple[str, str]] = {}
+        self.roots: list[Node] = []
         self.told: dict[Any, Problem] = {}
         self.places: set[Any] = set()
         self.include(found)
@@ -52,6 +54,7 @@ class Problems:
 
     def place(self, root: Node, origin: str, text: str) -> None:
         """Remembers that a node and all within it come from elsewhere than the file."""
+        self.roots.append(root)  # an override may be overridden; its nodes must keep their ids all the same
         for node in walk(root):
             self.origins[id(node)] = (origin, text)
 
@@ -62,6 +65,30 @@ class Problems:
         if node is self.root or place not in self.places:
             problem = Problem(message, node.line, node.column, node.width, origin, text)
             self.told.setdefault((place, message), problem)
+
+    def valid(self, label: str, node: Node, rule: Rule) -> Any:
+        """The node's value as the rule wants it; None, and a problem, where it is wrong."""
+        if isinstance(node.value, list | dict):
+            self.add(node, f"{label} takes one value, not {shown(node.value)}; keep one")
+            return None
+        return self.checked(label, node, node.value, rule)
+
+    def checked(self, label: str, node: Node, value: Any, rule: Rule) -> Any:
+        """A value as the rule wants it; None, and a problem at the node that it comes from, where it is wrong."""
+        try:
+            return rule.check.validate_python(value)
+        except ValidationError as error:
+            words = rule.sentence or phrase(error, example=rule.default)
+            self.add(node, f"{label}: {shown(value)} {words}")
+            return None
+
+    def unknown(self, label: str, node: Node, name: Any, choices: Iterable[str], others: Iterable[str] = ()) -> None:
+        """Refuses a name that is none of the choices; `others` are told as well, but are no names."""
+        names = list(choices)
+        later = isinstance(name, str) and name in LATER_NAMES.get(label, ())
+        what = "is not available in this version yet" if later else "is unknown"
+        hint = "" if later else self.hint(str(name), names)
+        self.add(node, f"{label}: {shown(name)} {what}; choose from {', '.join([*names, *others])}{hint}")
 
     def hint(self, word: str, choices: Iterable[str]) -> str:
         """`; did you mean width?`, or nothing."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from lrsweep.spec.drafts import MOST_RUNS, Draft, Excludes, check_counts, check_excludes
 from lrsweep.spec.grids import Axis
 from lrsweep.spec.keys import AXES, EXAMPLES, LATER, RULES, RUN_KEYS, SWEEP_KEYS, SYNONYMS, owner
-from lrsweep.spec.model import Block, Exclusion, Groups, Pattern, Spec, grouped, touched_by
+from lrsweep.spec.model import Spec
 from lrsweep.spec.problems import Problems, big, shown
 from lrsweep.spec.values import Keys, Values, default
 from lrsweep.vocabulary import SpecError, UsageError
@@ -24,15 +23,6 @@ Result = TypeVar("Result")
 
 PER_EPOCH = ("val_loss", "val_accuracy", "val_r2")
 """Objectives that every epoch has, so that the best epoch is known."""
-
-MOST_RUNS = 1_000_000
-"""Whatever --max-runs says: a list of more runs does not fit the memory."""
-
-MOST_LEFT_OUT = 10
-"""Combinations for each run that `exclude` may leave; beyond it, it takes seconds to go through them."""
-
-MOST_COMPARISONS = 200_000
-"""Of values by `exclude`; about 0.2 s."""
 
 
 def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = 10_000) -> Spec:
@@ -47,60 +37,6 @@ def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = 10_000)
         remedy = f"name a sweep file, or write one: lrsweep init {path.name}"
         raise UsageError(f"{path}: {error.strerror}; {remedy}") from error
     return Reader(path, source, overrides, min(max_runs, MOST_RUNS)).spec()
-
-
-@dataclass(frozen=True)
-class Excludes:
-    """The entries of an `exclude`, counted but not made, each with its node."""
-
-    nodes: list[Node]
-    entries: list[dict[str, Axis]]
-
-    @functools.cached_property
-    def keys(self) -> frozenset[str]:
-        """All keys that are named."""
-        return frozenset(key for entry in self.entries for key in entry)
-
-    @functools.cached_property
-    def count(self) -> int:
-        """How many values are named."""
-        return sum(axis.count for entry in self.entries for axis in entry.values())
-
-    @functools.cached_property
-    def made(self) -> list[Exclusion]:
-        """The entries with their values made."""
-        return [
-            {key: [Pattern(value) for value in axis.make()] for key, axis in entry.items()} for entry in self.entries
-        ]
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A block whose axes are counted but not made; `where` is its node, `nodes` the values that the file gives."""
-
-    where: Node
-    nodes: Keys
-    axes: dict[str, Axis]
-    zips: list[list[str]]
-    excludes: Excludes
-
-    def groups(self) -> Groups:
-        """The axes, zipped ones together."""
-        return grouped(self.axes, self.zips)
-
-    def count(self) -> int:
-        """How many combinations there are, `exclude` apart."""
-        return math.prod(self.axes[group[0]].count for group in self.groups())
-
-    def comparisons(self) -> int:
-        """How many values `exclude` has to compare."""
-        touched = touched_by(self.groups(), self.excludes.keys)
-        return self.excludes.count * math.prod(self.axes[group[0]].count for group in touched)
-
-    def block(self) -> Block:
-        """The block with its values made."""
-        axes = {key: axis.make() for key, axis in self.axes.items()}
-        return Block(axes, self.zips, self.excludes.made)
 
 
 def once(read: Callable[[Any, Node | None], Result]) -> Callable[[Any, Node | None], Result]:
@@ -151,13 +87,13 @@ class Reader:
         """All that the file says; SpecError with all that is wrong with it."""
         self.check_keys(self.keys, (*RUN_KEYS, *SWEEP_KEYS), "a key of a sweep file")
         about = {key: self.single(key, self.keys) for key in ("name", "description", "objective", "select")}
-        if self.keys.get("name", self.root).value is None or "name" not in self.keys:
+        if "name" not in self.keys or self.keys["name"].value is None:
             about["name"] = self.default_name()
         self.check_objective(about["objective"], about["select"])
         drafts = [self.draft(where, keys) for where, keys in self.entries()]
-        self.check_counts(drafts)
+        check_counts(self.problems, drafts, self.max_runs)
         blocks = [] if self.problems.told else [draft.block() for draft in drafts]
-        self.check_excludes(drafts, blocks)
+        check_excludes(self.problems, drafts, blocks, self.max_runs)
         if self.problems.told:
             raise SpecError(str(self.path), self.text, list(self.problems.told.values()))
         named = tuple(self.values.named)
@@ -306,45 +242,3 @@ class Reader:
                 )
                 self.problems.add(entry, message)
         return found
-
-    # --- Counts
-
-    def check_counts(self, drafts: list[Draft]) -> None:
-        """Refuses what is too much to make."""
-        total = sum(draft.count() for draft in drafts)
-        excludes = [draft.excludes for draft in drafts if draft.excludes.nodes]
-        if total > self.max_runs * (MOST_LEFT_OUT if excludes else 1):
-            self.too_many(drafts, total, " before exclude" if excludes else "")
-        elif sum(draft.comparisons() for draft in drafts) > MOST_COMPARISONS:
-            message = f"exclude compares more than {MOST_COMPARISONS:,} values; give it fewer entries, or use blocks"
-            self.problems.add(excludes[0].nodes[0], message)
-
-    def too_many(self, drafts: list[Draft], total: int, when: str) -> None:
-        """Refuses a number of runs, and tells where they come from."""
-        draft = max(drafts, key=lambda draft: draft.count())
-        counts = {group: draft.axes[group[0]].count for group in draft.groups()}
-        said = " × ".join(f"{'+'.join(group)} {big(count)}" for group, count in counts.items() if count > 1)
-        longest = max(counts, key=lambda group: counts[group])
-        block = f"{len(drafts):,} blocks, the largest " if len(drafts) > 1 else ""
-        message = f"{big(total)} runs{when} ({block}{said}) are more than --max-runs {self.max_runs:,} allows"
-        node = draft.nodes.get(longest[0], draft.where)
-        self.problems.add(node, f"{message}; shorten {'+'.join(longest)}, or raise --max-runs")
-
-    def check_excludes(self, drafts: list[Draft], blocks: list[Block]) -> None:
-        """An entry of `exclude` that meets no run is a mistake, and so are too many or no runs left."""
-        if not any(block.excludes for block in blocks):
-            return
-        total = 0
-        entries: dict[int, Node] = {}
-        used: set[int] = set()
-        for draft, block in zip(drafts, blocks, strict=True):
-            count, hits = block.count()
-            total += count
-            entries |= {id(node): node for node in draft.excludes.nodes}
-            used |= {id(draft.excludes.nodes[i]) for i in hits}
-        for node in [entries[place] for place in entries if place not in used]:
-            self.problems.add(node, "exclude: no run has these values; name values of the axes, or remove the entry")
-        if total > self.max_runs:
-            self.too_many(drafts, total, " after exclude")
-        elif not total:
-            self.problems.add(next(iter(entries.values())), "exclude leaves no run; remove one of its entries")

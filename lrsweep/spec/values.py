@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeGuard
-
-from pydantic import ValidationError
 
 from lrsweep.datasets import DATASETS
-from lrsweep.spec import grids
-from lrsweep.spec.grids import Axis, Number
+from lrsweep.spec.grid_reader import GridReader, is_whole
+from lrsweep.spec.grids import Axis
 from lrsweep.spec.keys import (
     AXES,
     DATA_FORMS,
     DATA_RULES,
-    FEWEST,
     FIELDS,
-    GRID_FORMS,
-    LATER_NAMES,
     NAMES,
     NUMERIC,
     REGISTRIES,
@@ -29,7 +22,7 @@ from lrsweep.spec.keys import (
     default_settings,
     settings_rules,
 )
-from lrsweep.spec.problems import Problems, phrase, shown
+from lrsweep.spec.problems import Problems, shown
 from lrsweep.vocabulary import Choice, Source
 from lrsweep.yaml_reader import Node
 
@@ -37,9 +30,6 @@ Keys = dict[str, Node]
 
 WRONG = Axis.of(None)
 """Stands for one value that was refused, so that the counts of what surrounds it still fit."""
-
-UNCOUNTED = Axis.of()
-"""Stands for a grid that was refused."""
 
 
 class Values:
@@ -76,7 +66,7 @@ class Values:
     def several(self, label: str, node: Node, element: Callable[[Node], Axis], numbers: Rule | None = None) -> Axis:
         """One value, a list, or, where `numbers` is their rule, a grid."""
         if isinstance(node.value, dict) and numbers:
-            return self.grid(label, node, numbers)
+            return GridReader(self.problems, label, numbers).axis(node)
         if not isinstance(node.value, list):
             return element(node)
         if not node.value:
@@ -97,31 +87,11 @@ class Values:
 
     def one(self, key: str, node: Node) -> Axis:
         """The single value of a key."""
-        value = self.valid(key, node, RULES[key])
+        value = self.problems.valid(key, node, RULES[key])
         if value is not None and key in NAMES and value not in NAMES[key]:
-            self.unknown(key, node, value, NAMES[key])
+            self.problems.unknown(key, node, value, NAMES[key])
             return WRONG
         return Axis.of(value)
-
-    def valid(self, label: str, node: Node, rule: Rule) -> Any:
-        """The node's value as the rule wants it; None, and a problem, where it is wrong."""
-        if isinstance(node.value, list | dict):
-            self.problems.add(node, f"{label} takes one value, not {shown(node.value)}; keep one")
-            return None
-        try:
-            return rule.check.validate_python(node.value)
-        except ValidationError as error:
-            words = rule.sentence or phrase(error, example=rule.default)
-            self.problems.add(node, f"{label}: {shown(node.value)} {words}")
-            return None
-
-    def unknown(self, label: str, node: Node, name: Any, choices: Iterable[str]) -> None:
-        """Refuses a name that is none of the choices."""
-        names = list(choices)
-        later = name in LATER_NAMES.get(label, ()) if isinstance(name, str) else False
-        what = "is not available in this version yet" if later else "is unknown"
-        hint = "" if later else self.problems.hint(str(name), names)
-        self.problems.add(node, f"{label}: {shown(name)} {what}; choose from {', '.join(names)}{hint}")
 
     def seeds(self, node: Node) -> Axis:
         """A count of seeds, or a list of them."""
@@ -136,96 +106,7 @@ class Values:
 
     def seed_list(self, nodes: list[Node]) -> Axis:
         """The seeds named one by one."""
-        return Axis.of(*(self.valid("seeds", node, RULES["split_seed"]) for node in nodes))
-
-    # --- Grids
-
-    def grid(self, label: str, node: Node, rule: Rule) -> Axis:
-        """A grid such as {log: [1e-4, 1], num: 5}."""
-        given: Keys = node.value  # type: ignore[assignment]
-        name = next((name for name in GRID_FORMS if name in given), None)
-        if name is None:
-            names = ", ".join(GRID_FORMS)
-            self.problems.add(
-                node, f"{label}: a grid has one of {names}; write for example  {{log: [1e-4, 1], num: 5}}"
-            )
-            return UNCOUNTED
-        self.check_grid_keys(label, name, given)
-        ends = self.ends(label, name, given[name], rule)
-        num = self.grid_count(label, name, node, ends)
-        if not ends or not num:
-            return UNCOUNTED
-        axis = grids.grid(name, *ends, num)
-        return Axis(num, lambda: [rule.check.validate_python(value) for value in axis.make()])
-
-    def check_grid_keys(self, label: str, name: str, given: Keys) -> None:
-        """Refuses what does not go with this kind of grid."""
-        counts = GRID_FORMS[name]
-        takes = f"keep {' or '.join(counts)}" if counts else "it takes its two ends alone, remove it"
-        for key, inner in given.items():
-            if key not in (name, *counts):
-                self.problems.add(inner.key or inner, f"{label}: {shown(key)} does not go with a {name} grid; {takes}")
-
-    def ends(self, label: str, name: str, node: Node, rule: Rule) -> tuple[Number, Number] | None:
-        """The two ends of a grid, each valid for its key, the lower one first."""
-        pair = node.value if isinstance(node.value, list) else []
-        if len(pair) != 2:
-            self.problems.add(node, f"{label}: {name} needs its two ends; write for example  {name}: [0.001, 1]")
-            return None
-        low, high = (self.end(label, item, rule) for item in pair)
-        if low is None or high is None:
-            return None
-        if isinstance(low, int) is not isinstance(high, int):
-            if low or not isinstance(low, int):
-                self.problems.add(node, f"{label}: a grid cannot go from a fraction to a count; write two of one kind")
-                return None
-            low = 0.0
-        if not low < high:
-            self.problems.add(node, f"{label}: a grid goes from low to high, not from {low} to {high}; swap its ends")
-            return None
-        if name != "linear" and low <= 0:
-            self.problems.add(pair[0], f"{label}: a {name} grid starts above 0, not at {low}; raise it, or use linear")
-            return None
-        return low, high
-
-    def end(self, label: str, node: Node, rule: Rule) -> Number | None:
-        """One end of a grid, in six digits unless it is a whole number."""
-        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-            self.problems.add(node, f"{label}: {shown(node.value)} cannot be the end of a grid; write a number")
-            return None
-        value: Number | None = self.valid(label, node, rule)
-        if isinstance(value, float):
-            value = self.valid(label, replace(node, value=grids.rounded(value)), rule)
-        return value
-
-    def grid_count(self, label: str, name: str, node: Node, ends: tuple[Number, Number] | None) -> int:
-        """How many values a grid has; 0 where that is a problem."""
-        given: Keys = node.value  # type: ignore[assignment]
-        counts = GRID_FORMS[name]
-        if not counts:
-            return self.doublings(label, given[name], *ends) if ends else 0
-        named = [key for key in counts if key in given]
-        if len(named) != 1:
-            only = "one of " if named else ""
-            wanted = f"{only}{' or '.join(counts)}"
-            self.problems.add(node, f"{label}: a {name} grid needs {wanted}; write for example  {counts[0]}: 5")
-            return 0
-        key, number = named[0], given[named[0]].value
-        if not is_whole(number) or number < FEWEST[key]:
-            message = f"{label}: {key} {shown(number)} must be a whole number from {FEWEST[key]}; write for example 5"
-            self.problems.add(given[key], message)
-            return 0
-        return grids.per_decade(*ends, number) if key == "per_decade" and ends else number
-
-    def doublings(self, label: str, node: Node, low: Number, high: Number) -> int:
-        """How many values a doubling has."""
-        num = grids.doublings(low, high)
-        if num is None:
-            message = f"{label}: {shown(low)} doubled does not arrive at {shown(high)}"
-            self.problems.add(node, f"{message}; end at {shown(low)} times a power of 2, or use log")
-        return num or 0
-
-    # --- Optimizers, schedules, datasets
+        return Axis.of(*(self.problems.valid("seeds", node, RULES["split_seed"]) for node in nodes))
 
     def choice(self, key: str, node: Node, partial: bool = False) -> Axis:
         """An optimizer or schedule: every combination of its settings; `partial`: of those that are given."""
@@ -237,7 +118,7 @@ class Values:
             self.problems.add(where, f"{key}: {shown(name)} is no name; write for example  {example}")
             return WRONG
         if not isinstance(name, str) or name not in REGISTRIES[key]:
-            self.unknown(key, where, name, REGISTRIES[key])
+            self.problems.unknown(key, where, name, REGISTRIES[key])
             return WRONG
         rules = settings_rules(key, name)
         self.check_settings(key, name, given, rules)
@@ -261,7 +142,7 @@ class Values:
         """The values of one setting."""
         if not partial:
             self.named[label] = None
-        return self.several(label, node, lambda item: Axis.of(self.valid(label, item, rule)), rule)
+        return self.several(label, node, lambda item: Axis.of(self.problems.valid(label, item, rule)), rule)
 
     def source(self, node: Node) -> Axis:
         """Where a dataset comes from."""
@@ -269,9 +150,7 @@ class Values:
         if isinstance(node.value, str):
             if node.value in DATASETS or node.value.removeprefix("openml:") not in ("", node.value):
                 return Axis.of(Source("name", node.value, label=node.value))
-            names = ", ".join([*DATASETS, *forms])
-            hint = self.problems.hint(node.value, DATASETS)
-            self.problems.add(node, f"dataset: {shown(node.value)} is unknown; choose from {names}{hint}")
+            self.problems.unknown("dataset", node, node.value, DATASETS, forms)
             return WRONG
         kind = next((kind for kind in DATA_FORMS if isinstance(node.value, dict) and kind in node.value), None)
         if kind is None:
@@ -287,7 +166,9 @@ class Values:
                 hint = self.problems.hint(key, known)
                 message = f"dataset: {shown(key)} does not go with {kind}; keep {', '.join(known)}{hint}"
                 self.problems.add(inner.key or inner, message)
-        values = {key: self.valid(f"dataset.{key}", given[key], DATA_RULES[key]) for key in known if key in given}
+        values = {
+            key: self.problems.valid(f"dataset.{key}", given[key], DATA_RULES[key]) for key in known if key in given
+        }
         label = values[kind] or ""
         if Path(label).suffix in (".csv", ".parquet") and "target" not in given:
             self.problems.add(given[kind], f"dataset: {shown(label)} needs a target; write {{file: …, target: COLUMN}}")
@@ -296,11 +177,6 @@ class Values:
             "idx" if kind == "idx" else "file", location, values.get("target") or "", values.get("task") or "", label
         )
         return Axis.of(source)
-
-
-def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether a value is a whole number; true and false are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @functools.cache

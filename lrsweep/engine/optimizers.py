@@ -37,7 +37,7 @@ def add_decay(grads: Array, params: Array, weight_decay: Column, scratch: Array)
 
 
 def descend(params: Array, direction: Array, rate: Array, scratch: Array) -> None:
-    """params ← params − rate · direction; scratch may be the direction itself."""
+    """params ← params − rate · direction. `scratch` may be the direction itself, or grads that are no longer needed."""
     np.multiply(direction, rate, out=scratch)
     params -= scratch
 
@@ -69,7 +69,7 @@ class Momentum:
         add_decay(grads, params, self.weight_decay, scratch)
         velocity *= self.momentum
         velocity += grads
-        descend(params, velocity, rate, scratch)
+        descend(params, velocity, rate, grads)
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,9 @@ class Adam:
 
     def step(self, params: Array, grads: Array, state: Sequence[Array], rate: Array, t: int, scratch: Array) -> None:
         add_decay(grads, params, self.weight_decay, scratch)
-        self.move(params, grads, state, rate, t, scratch)
+        self.move(params, grads, state, rate, t)
 
-    def move(self, params: Array, grads: Array, state: Sequence[Array], rate: Array, t: int, scratch: Array) -> None:
+    def move(self, params: Array, grads: Array, state: Sequence[Array], rate: Array, t: int) -> None:
         """The step after any decay.
 
         The sums are kept without the factors 1 − β, which saves two passes over (R, P); `spread` and `shrink`, (R, 1),
@@ -163,10 +163,10 @@ class Adam:
         squares += grads
         spread = np.sqrt(weight(self.beta2, t))
         shrink = (rate * spread / weight(self.beta1, t)).astype(params.dtype)
-        np.sqrt(squares, out=scratch)
-        scratch += (self.eps * spread).astype(params.dtype)
-        np.divide(total, scratch, out=scratch)
-        descend(params, scratch, shrink, scratch)
+        np.sqrt(squares, out=grads)
+        grads += (self.eps * spread).astype(params.dtype)
+        np.divide(total, grads, out=grads)
+        descend(params, grads, shrink, grads)
 
 
 def weight(beta: Column, t: int) -> Column:
@@ -184,7 +184,7 @@ class AdamW(Adam):
 
     def step(self, params: Array, grads: Array, state: Sequence[Array], rate: Array, t: int, scratch: Array) -> None:
         params *= 1 - rate * self.weight_decay
-        self.move(params, grads, state, rate, t, scratch)
+        self.move(params, grads, state, rate, t)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

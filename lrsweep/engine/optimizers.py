@@ -29,9 +29,14 @@ class Optimizer(Protocol):
         """Update `params`. Arrays are (R, P), `rate` is (R, 1); `t` counts from 1; `grads` may be overwritten."""
 
 
+def is_zero(setting: Column) -> bool:
+    """Whether a setting is zero for all runs of the stack, so that its term can be skipped; see `build`."""
+    return isinstance(setting, float)
+
+
 def add_decay(grads: Array, params: Array, weight_decay: Column, scratch: Array) -> None:
     """L2 regularization: adds the gradient of ½·weight_decay·‖params‖²."""
-    if np.any(weight_decay):
+    if not is_zero(weight_decay):
         np.multiply(params, weight_decay, out=scratch)
         grads += scratch
 
@@ -199,7 +204,14 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def build(name: str, settings: Sequence[dict[str, Any]], dtype: type[np.floating[Any]]) -> Optimizer:
-    """The named rule over a stack; `settings` holds each run's own, which become columns (R, 1)."""
+    """The named rule over a stack; `settings` holds each run's own, which become columns (R, 1).
+
+    A setting that is zero for all stays the number 0.0. Whether it is must not depend on a run's neighbours: the runs
+    of a stack agree on which settings are zero.
+    """
     rule = OPTIMIZERS[name]
-    columns = {f.name: np.array([[run[f.name]] for run in settings], dtype) for f in fields(rule)}  # type: ignore[arg-type]
+    columns: dict[str, Column] = {}
+    for field in fields(rule):  # type: ignore[arg-type]
+        column = np.array([[run[field.name]] for run in settings], dtype)
+        columns[field.name] = column if column.any() else 0.0
     return rule(**columns)

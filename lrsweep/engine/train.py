@@ -55,8 +55,8 @@ class Group:
         self.batch = batch_rows(first.batch_size, n_train)
         self.steps = steps_per_epoch(first.batch_size, n_train)
         self.streams = {run.seed: model.stream(run.seed, model.ORDER) for run in runs}
-        params = [model.initial(self.units, first.activation, run.seed) for run in runs]
-        self.params = np.stack(params).astype(self.dtype)
+        initial = {seed: model.initial(self.units, first.activation, seed) for seed in self.streams}
+        self.params = np.stack([initial[run.seed] for run in runs]).astype(self.dtype)
         self.state = [np.zeros_like(self.params) for _ in optimizers.OPTIMIZERS[first.optimizer.name].state]
         self.prepare()
 

@@ -1,7 +1,7 @@
 """`make bench`: the same sweep by lrsweep and by scikit-learn, on this machine, one right after the other.
 
-400 runs (20 rates, 20 seeds, digits, one hidden layer, momentum, batch 32, 20 epochs, float32) on two processes with one
-BLAS thread each. lrsweep is timed from start to exit, files included; scikit-learn from the first fit to the last.
+400 runs (20 rates, 20 seeds, digits, one hidden layer, momentum, batch 32, 20 epochs, float32) on two processes with
+one BLAS thread each. lrsweep is timed from start to exit, files included; scikit-learn from the first fit to the last.
 Figures are milliseconds per run; what counts is their ratio.
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 from lrsweep.engine.model import Network, with_ones
 from lrsweep.vocabulary import Array, Task
 
-CHUNK = 256
+CHUNK = 64
 """Rows measured at a time: enough for a fast product, few enough that activations stay in the cache."""
 
 

@@ -134,6 +134,13 @@ def with_ones(x: Array) -> Array:
     return np.concatenate([x, np.ones((len(x), 1), x.dtype)], axis=1)
 
 
+def product(left: Array, right: Array, out: Array) -> None:
+    """out[r] = left[r] @ right[s] for left (R, m, k) and right (S, k, n), where R/S consecutive runs share an s."""
+    n_shared = len(right)
+    left, out = (array.reshape(n_shared, -1, *array.shape[1:]) for array in (left, out))
+    np.matmul(left, right[:, None], out=out)
+
+
 class Network:
     """Workspace in which R runs pass over B rows: nothing of any size is allocated on the way."""
 
@@ -148,14 +155,14 @@ class Network:
         self.loss = self.cross_entropy if task == "classification" else self.squared_error
 
     def forward(self, weights: Sequence[Array], x: Array) -> None:
-        """Leaves logits or predictions in `outputs` (C, R, B); x is (1 or R, D + 1, B) with its row of ones."""
+        """Leaves logits or predictions in `outputs` (C, R, B); x is (S, D + 1, B) with its row of ones."""
         signal = x
         for layer, z, slope in zip(weights, self.hidden, self.slopes, strict=False):
-            np.matmul(layer, signal, out=z[:, :-1])  # (R, H, in + 1) @ (R, in + 1, B) -> (R, H, B)
+            product(layer, signal, out=z[:, :-1])  # (R, H, in + 1) @ (R, in + 1, B) -> (R, H, B)
             self.activation.apply(z, slope)
             z[:, -1] = 1
             signal = z
-        np.matmul(weights[-1], signal, out=self.outputs.transpose(1, 0, 2))
+        product(weights[-1], signal, out=self.outputs.transpose(1, 0, 2))
 
     def cross_entropy(self, labels: Array) -> Array:
         """Each row's −ln p(label), (R, B), for labels (1 or R, B); `outputs` become its derivative, p − one-hot."""
@@ -179,7 +186,10 @@ class Network:
 
 
 class Learner(Network):
-    """A network with the room to go back: R runs over batches of B rows, in S = 1 shared or R orders of the data."""
+    """A network with the room to go back: R runs over batches of B rows, in S orders of the data.
+
+    R/S consecutive runs share an order, and so their batches.
+    """
 
     def __init__(
         self, units: Sequence[int], activation: str, task: str, n_runs: int, n_rows: int, n_orders: int, dtype: Any
@@ -197,7 +207,7 @@ class Learner(Network):
         inputs.take(rows, axis=0, out=self.x, mode="clip")
         self.x_transposed[...] = self.x.transpose(0, 2, 1)  # a product reads it faster in this order than as a view
         self.forward(weights, self.x_transposed)
-        loss = self.loss(targets.take(rows))
+        loss = self.loss(targets.take(rows).repeat(len(self.places) // len(rows), axis=0))
         self.backward(weights, grads)
         return loss
 
@@ -210,7 +220,7 @@ class Learner(Network):
             np.matmul(weights[i + 1].transpose(0, 2, 1), delta, out=self.deltas[i])  # (R, in + 1, out) @ (R, out, B)
             self.deltas[i] *= self.slopes[i]
             delta = self.deltas[i][:, :-1]
-        np.matmul(delta, self.x, out=grads[0])
+        product(delta, self.x, out=grads[0])
 
 
 def stacking_is_exact() -> bool:

@@ -43,6 +43,17 @@ def norms(flat: Array) -> Array:
     return lengths[:, 0]
 
 
+def sharing(seeds: Sequence[int]) -> Sequence[int]:
+    """The seeds whose orders of the data are drawn: one for so many runs in a row where that comes out even, else all.
+
+    >>> sharing([0, 0, 1, 1]), sharing([0, 0, 1])
+    ([0, 1], [0, 0, 1])
+    """
+    distinct = list(dict.fromkeys(seeds))
+    each = len(seeds) // len(distinct)
+    return distinct if seeds == [seed for seed in distinct for _ in range(each)] else seeds
+
+
 class Group:
     """The runs of a stack that are still training, and their arrays."""
 
@@ -74,8 +85,8 @@ class Group:
         self.grads, self.scratch = np.empty_like(self.params), np.empty_like(self.params)
         self.weights, self.slots = model.layers(self.params, self.units), model.layers(self.grads, self.units)
         shape = (self.units, first.activation, self.data.task, len(self.runs))
-        n_orders = 1 if len({run.seed for run in self.runs}) == 1 else len(self.runs)
-        self.learner = functools.cache(lambda n_rows: model.Learner(*shape, n_rows, n_orders, self.dtype))
+        self.seeds = sharing([run.seed for run in self.runs])
+        self.learner = functools.cache(lambda n_rows: model.Learner(*shape, n_rows, len(self.seeds), self.dtype))
         self.network = functools.cache(lambda n_rows: model.Network(*shape, n_rows, self.dtype))
 
     def keep(self, mask: Array) -> None:
@@ -87,10 +98,9 @@ class Group:
             self.prepare()
 
     def draw_order(self) -> Array:
-        """The rows' order for the next epoch, (S, N); S is 1 where the runs share a seed, else R."""
+        """The rows' orders for the next epoch, (S, N): R/S consecutive runs share one."""
         drawn = {seed: stream.permutation(len(self.inputs)) for seed, stream in self.streams.items()}
-        seeds = [run.seed for run in self.runs]
-        return np.stack([drawn[seed] for seed in (seeds if len(set(seeds)) > 1 else seeds[:1])])
+        return np.stack([drawn[seed] for seed in self.seeds])
 
     def epoch(self, number: int) -> tuple[Array, Array, Array]:
         """Trains one epoch, counted from 1.

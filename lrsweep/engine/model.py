@@ -152,6 +152,9 @@ class Network:
         self.flat = np.zeros((units[-1], columns + SPARE), dtype)
         self.outputs = self.flat[:, :columns].reshape(units[-1], n_runs, n_rows)
         self.places = np.arange(columns).reshape(n_runs, n_rows)
+        # A probability below 1e-26 moves nothing, but as a subnormal number it made a step of a run at a high rate, whose
+        # logits lie far apart, up to three times as long. The loss is of the logits as they are.
+        self.lowest = np.asarray(0.7 * np.log(np.finfo(dtype).tiny), dtype)
         self.loss = self.cross_entropy if task == "classification" else self.squared_error
 
     def forward(self, weights: Sequence[Array], x: Array) -> None:
@@ -170,6 +173,7 @@ class Network:
         flat -= flat.max(axis=0)
         chosen = labels * flat.shape[1] + self.places
         logit = flat.take(chosen, mode="clip")
+        np.maximum(flat, self.lowest, out=flat)
         np.exp(flat, out=flat)
         total = flat.sum(axis=0)
         flat /= total

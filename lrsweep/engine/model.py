@@ -152,8 +152,8 @@ class Network:
         self.flat = np.zeros((units[-1], columns + SPARE), dtype)
         self.outputs = self.flat[:, :columns].reshape(units[-1], n_runs, n_rows)
         self.places = np.arange(columns).reshape(n_runs, n_rows)
-        # A probability below 1e-26 moves nothing, but as a subnormal number it made a step of a run at a high rate, whose
-        # logits lie far apart, up to three times as long. The loss is of the logits as they are.
+        # A probability below 1e-26 moves nothing, but as a subnormal number it made a step of a run at a high rate,
+        # whose logits lie far apart, up to three times as long. The loss is of the logits as they are.
         self.lowest = np.asarray(0.7 * np.log(np.finfo(dtype).tiny), dtype)
         self.loss = self.cross_entropy if task == "classification" else self.squared_error
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lrsweep import execute, plan, sweep
@@ -238,6 +239,26 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(spec: Path, undisturbed: tuple
     result = run(spec)
     assert 0 < result.trained < 24
     assert views(result.folder) == undisturbed
+
+
+@pytest.mark.soak
+def test_a_hundred_kills_cost_nothing_that_was_stored(spec: Path, undisturbed: tuple[bytes, bytes]) -> None:
+    random = np.random.default_rng(0)
+    folder, stored = spec.parent / "results" / "small", 0
+    for _ in range(100):
+        with subprocess.Popen(
+            command(spec, "--workers", "2"), stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            time.sleep(random.uniform(0.3, 1.2))
+            process.kill()
+        if (folder / "sweep.db").exists():
+            with sweep.Store.open(folder) as store:
+                assert len(store.statuses()) >= stored
+                stored = len(store.statuses())
+        if stored == 24:
+            sweep.set_aside(folder)
+            stored = 0
+    assert views(run(spec).folder) == undisturbed
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

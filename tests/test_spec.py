@@ -187,7 +187,7 @@ def test_a_good_value(tmp_path: Path, key: str, value: str, expected: list[Any])
         ("seeds", "{linear: [1, 9], num: 3}", 8, "seeds: a mapping must be a count from 1, or a list of seeds; .*"),
         ("seeds", "[0, -1]", 12, "seeds: -1 must be at least 0; raise it"),
         ("objective", "loss", 12, r"objective: 'loss' is unknown; choose from val_loss, .*; did you mean .*\?"),
-        ("objective", "test_loss", 12, "objective: 'test_loss' is unknown; choose from val_loss, .*"),
+        ("objective", "test_loss", 12, "objective: test_loss must not rank, test rows never do; write val_loss"),
         ("select", "last", 9, "select: 'last' must be 'final' or 'best'; write one of them"),
         ("zip", "width", 6, "zip: 'width' must be a list; write .*"),
         ("zip", "[[width]]", 7, r"zip: a list must be a list of two keys or more; write  zip: \[\[width, depth\]\]"),

@@ -89,7 +89,11 @@ class Values:
         """The single value of a key."""
         value = self.problems.valid(key, node, RULES[key])
         if value is not None and key in NAMES and value not in NAMES[key]:
-            self.problems.unknown(key, node, value, NAMES[key])
+            if key == "objective" and str(value).startswith("test_"):
+                instead = str(value).replace("test_", "val_", 1)
+                self.problems.add(node, f"objective: {value} must not rank, test rows never do; write {instead}")
+            else:
+                self.problems.unknown(key, node, value, NAMES[key])
             return WRONG
         return Axis.of(value)
 

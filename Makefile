@@ -33,9 +33,11 @@ format: .venv/dev.stamp
 	$(PYTHON) -m venv .venv || ($(PYTHON) -m pip install --quiet virtualenv && $(PYTHON) -m virtualenv --clear .venv)
 
 .venv/run.stamp: pyproject.toml | .venv/bin/python
-	$(PIP) -e .
-	touch $@
+	@echo "installing lrsweep and what it needs into .venv (about half a minute)"
+	@$(PIP) -e .
+	@touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
-	$(PIP) -e '.[dev]'
-	touch .venv/run.stamp $@
+	@echo "installing lrsweep and what the checks need into .venv (about half a minute)"
+	@$(PIP) -e '.[dev]'
+	@touch .venv/run.stamp $@

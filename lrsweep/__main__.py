@@ -2,8 +2,9 @@
 
 import os
 
-# Before NumPy is imported: two threads cost up to 20 times the time on products of this size, and change bits.
-os.environ.update(OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", OMP_NUM_THREADS="1")
+from lrsweep import ONE_THREAD
+
+os.environ.update(ONE_THREAD)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 import typer
 
 from lrsweep import __version__
-from lrsweep.vocabulary import DIVERGED, LrsweepError, Outcome, SpecError, Stack, StoreError
+from lrsweep.vocabulary import DIVERGED, MAX_RUNS, LrsweepError, Outcome, SpecError, Stack, StoreError, UsageError
 
 if TYPE_CHECKING:
     from lrsweep.plan import Plan
@@ -95,6 +95,13 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             number = int(cause.args[0]) if cause.args else signal.SIGINT
             tell("stopped: finished runs are kept; the same command goes on")
             raise typer.Exit(128 + number) from None
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if kwargs.get("debug"):
+                raise
+            tell(f"lrsweep: {type(error).__name__}: {error}; --debug shows where")
+            raise typer.Exit(1) from None
 
     return wrapper
 
@@ -173,7 +180,7 @@ def plan(
     override: Override = None,
     results: Results = Path("results"),
     workers: Workers = None,
-    max_runs: MaxRuns = 10_000,
+    max_runs: MaxRuns = MAX_RUNS,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -190,8 +197,10 @@ def plan(
         from lrsweep.report.terminal import print_plan
 
         print_plan(document)
-    options = "".join(f" -o {shlex.quote(text)}" for text in override or ())
-    tell(f"Next: lrsweep run {shlex.quote(str(spec))}{options}{elsewhere(results)}", quiet)
+    if preview.counts()["new"]:
+        tell(f"Next: {same_again(spec, override or (), results)}", quiet)
+    else:
+        tell(f"Next: lrsweep report {preview.plan.spec.name}{elsewhere(results)}", quiet)
 
 
 @app.command()
@@ -201,7 +210,7 @@ def run(
     override: Override = None,
     results: Results = Path("results"),
     workers: Workers = None,
-    max_runs: MaxRuns = 10_000,
+    max_runs: MaxRuns = MAX_RUNS,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; the old folder becomes NAME.bak-N.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and crashed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
@@ -233,11 +242,11 @@ def run(
         )
     finally:
         view.end()
-    left = result.answer.counts["new"]
-    if left:
-        tell(f"{left:,} runs are not trained yet; the same command goes on", quiet)
     show(result.answer, as_json, seconds=result.seconds, trained=result.trained)
-    tell(f"Next: lrsweep report {result.answer.about['name']} --all{elsewhere(results)}", quiet)
+    if result.answer.counts["new"]:
+        tell(f"Next, for the runs that are left: {same_again(spec, override or (), results)}", quiet)
+    else:
+        tell(f"Next: lrsweep report {result.answer.about['name']} --all{elsewhere(results)}", quiet)
     raise typer.Exit(result.exit_code)
 
 
@@ -261,13 +270,16 @@ def report(
     """Answer again, from the results alone. Without a name: the newest sweep."""
     from lrsweep import sweep
 
+    if as_json and (by or top or show_all):
+        raise UsageError("--by, --top and --all shape the printed summary; --json has everything, leave them out")
     answers = [sweep.report(name, results=results) for name in sweeps or (None,)]
     if as_json and len(answers) > 1:
         print_json({"schema_version": 1, "sweeps": [answer.document() for answer in answers]})
     else:
         for answer in answers:
             show(answer, as_json, by=by, top=top, show_all=show_all)
-    tell(f"Next: lrsweep run {answers[-1].about['spec_path']}{elsewhere(results)}", quiet)
+    about = answers[-1].about
+    tell(f"Next: {same_again(about['spec_path'], about['overrides'], results)}", quiet)
 
 
 @app.command(name="list")
@@ -345,16 +357,17 @@ class View:
         self.done = self.diverged = 0
         self.best: tuple[float, str] | None = None
 
-    def begin(self, planned: Plan, stale: int, stacks: list[Stack]) -> Callable[[list[Outcome]], None]:
+    def begin(self, planned: Plan, stale: int, stacks: list[Stack], note: str) -> Callable[[list[Outcome]], None]:
         """Says what is about to happen, and opens the live block."""
         from lrsweep.report.terminal import progress
 
         spec, self.total = planned.spec, sum(len(stack.runs) for stack in stacks)
         finished, aside = len(planned.runs) - self.total, f", {stale:,} stale" if stale else ""
         tell(f"{spec.name}  {len(planned.runs):,} runs: {finished:,} done, {self.total:,} to train{aside}", self.quiet)
-        if planned.duplicates:
-            tell(f"{planned.duplicates:,} runs were named more than once and count once", self.quiet)
-        self.objective = spec.objective
+        for line in (f"duplicates: {planned.duplicates:,}, counted once" if planned.duplicates else "", note):
+            if line:
+                tell(line, self.quiet)
+        self.objective = f"best_{spec.objective}" if spec.select == "best" else spec.objective
         self.runs = {one.run_id: one.run for one in planned.runs}
         title = f"{spec.name}  {self.total:,} runs in {len(stacks):,} stacks"
         self.update = self.shown.enter_context(progress(self.total, self.quiet or not stacks, title))
@@ -376,6 +389,12 @@ class View:
     def end(self) -> None:
         """Takes the block away."""
         self.shown.close()
+
+
+def same_again(spec: Path | str, overrides: Sequence[str], results: Path) -> str:
+    """The command that goes on with a sweep."""
+    options = "".join(f" -o {shlex.quote(override)}" for override in overrides)
+    return f"lrsweep run {shlex.quote(str(spec))}{options}{elsewhere(results)}"
 
 
 def elsewhere(results: Path) -> str:

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import types
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -22,32 +23,38 @@ from multiprocessing.process import BaseProcess
 
 import numpy as np
 
-from lrsweep import datasets
+from lrsweep import ONE_THREAD, datasets
 from lrsweep.engine.train import train
 from lrsweep.vocabulary import CRASHED, CURVE_COLUMNS, FAILED, Data, Outcome, Stack
 
-ONE_THREAD = dict.fromkeys(
-    ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
-)
-"""What keeps BLAS to one thread per process; it must stand in the environment before NumPy is imported."""
+_loaded: dict[object, Data] = {}
+"""Prepared data by what decides it, no more than KEPT at a time."""
 
 KEPT = 4
-_loaded: dict[object, Data] = {}
-"""Prepared data by what decides it."""
 
 
-def execute(stacks: Sequence[Stack], workers: int) -> Generator[list[Outcome], None, None]:
+def execute(
+    stacks: Sequence[Stack], workers: int, deadline: float | None = None
+) -> Generator[list[Outcome], None, None]:
     """Trains the stacks and yields each one's outcomes as they come, in any order; `workers` 0 means in this process.
 
-    Whatever happens to a run is told by its outcome. Closing the stream ends the workers at once.
+    Whatever happens to a run is told by its outcome. Closing the stream ends the workers at once, and so does the
+    deadline, a time of `time.perf_counter`; in this process it is looked at between stacks.
     """
     if workers == 0:
         with one_blas_thread():
             for stack in stacks:
+                if left(deadline) == 0:
+                    return
                 yield train_or_tell(stack, 0)
     else:
         with contextlib.closing(Pool(stacks, workers)) as pool:
-            yield from pool.outcomes()
+            yield from pool.outcomes(deadline)
+
+
+def left(deadline: float | None) -> float | None:
+    """Seconds until a deadline, not below 0; None where there is none."""
+    return None if deadline is None else max(0.0, deadline - time.perf_counter())
 
 
 @contextlib.contextmanager
@@ -114,13 +121,16 @@ class Pool:
         self.workers: list[Worker] = []
         self.wanted = workers
 
-    def outcomes(self) -> Iterator[list[Outcome]]:
-        """Each stack's outcomes as they come."""
+    def outcomes(self, deadline: float | None) -> Iterator[list[Outcome]]:
+        """Each stack's outcomes as they come, until the deadline."""
         for number in range(1, min(self.wanted, len(self.waiting)) + 1):
             self.start(number)
         while self.workers:
             pipes = {worker.pipe: worker for worker in self.workers}
-            for pipe in wait(list(pipes)):
+            ready = wait(list(pipes), left(deadline))
+            if not ready:
+                return
+            for pipe in ready:
                 yield from self.hear(pipes[pipe])  # type: ignore[index]
 
     def start(self, number: int) -> None:
@@ -147,18 +157,18 @@ class Pool:
         """A worker's outcomes; or, where it died, what that means for its stack."""
         try:
             outcomes = worker.pipe.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # OSError: it died in the middle of a message
             yield from self.bury(worker)
         else:
             self.feed(worker)
             yield outcomes
 
     def bury(self, worker: Worker) -> Iterator[list[Outcome]]:
-        """A worker died: its runs are tried one by one, and one that dies again is the guilty one."""
+        """A worker died: its runs are tried again, one by one, and one that dies alone and again is the guilty one."""
         self.release(worker)
         stack = worker.stack
         assert stack is not None  # noqa: S101  a worker is fed before it is listened to
-        if len(stack.runs) > 1:
+        if len(stack.runs) > 1 or worker.attempt == 1:
             self.waiting.extendleft((single, worker.attempt + 1) for single in reversed(singles(stack)))
         else:
             code = worker.process.exitcode or 0

@@ -7,20 +7,23 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from lrsweep import datasets
 from lrsweep.engine import model
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import warmup_steps
-from lrsweep.engine.train import batch_rows, steps_per_epoch, time_steps
+from lrsweep.engine.train import batch_rows, steps_per_epoch, time_epoch
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import (
     CURVE_COLUMNS,
     NUMERICS,
+    RETRIED,
     Choice,
+    Data,
     RawData,
     Run,
     Scalar,
@@ -33,6 +36,9 @@ from lrsweep.vocabulary import (
 STACK_BYTES = 4_000_000
 """Working set of a stack. Measured with 2 MB of L2 per core: at width 64, stacks of 40 runs took 8 ms a run, of 10 and
 of 80 runs 10 to 11; at width 16, stacks of 160 runs 3.1, of 20 runs 3.4."""
+
+MEMORY_BYTES = 500_000_000
+"""What a stack's rates and curves may take: a number for every step and run, however small the network is."""
 
 FEWEST_RUNS = 4
 """Runs per stack below which runs are not cut for the workers' sake: a smaller stack loses more than it gains."""
@@ -53,6 +59,11 @@ class PlannedRun:
     def n_train(self) -> int:
         """Its training rows."""
         return datasets.split_sizes(len(self.data.y), self.run)[0]
+
+    @property
+    def steps(self) -> int:
+        """T, all its steps."""
+        return steps_per_epoch(self.run.batch_size, self.n_train) * self.run.epochs
 
 
 @dataclass(frozen=True)
@@ -122,36 +133,46 @@ def settings(run: Run, named: Sequence[str]) -> dict[str, Scalar | None]:
     return {**row, "learning_rate": run.learning_rate, "seed": run.seed}
 
 
-def check(spec: Spec, planned: Iterable[PlannedRun]) -> None:
+def check(spec: Spec, planned: Sequence[PlannedRun]) -> None:
     """Refuses what settings and data only show together. Raises UsageError."""
-    seen = set()
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for one in planned:
-        run = one.run
-        key = (shape(one), run.schedule)
-        if key in seen:
-            continue
-        seen.add(key)
-        score = ["accuracy", "macro_f1", "balanced_accuracy"] if run.task == "classification" else ["r2"]
-        if not spec.objective.endswith(("loss", *score)):
-            other = "val_accuracy" if run.task == "classification" else "val_r2"
-            raise UsageError(
-                f"{spec.path}: objective {spec.objective} does not exist in {run.task} ({run.dataset}); try {other}"
+    tasks = {str(one.run.dataset): one.run.task for one in planned}
+    if len(set(tasks.values())) > 1:
+        said = ", ".join(f"{dataset} is {task}" for dataset, task in tasks.items())
+        raise UsageError(f"{spec.path}: a sweep has one task, but {said}; make two sweeps of it")
+    alike = {(shape(one), one.run.schedule): one for one in planned}
+    for one in alike.values():
+        for mistake in mistakes(spec, one):
+            raise UsageError(f"{spec.path}: {mistake}")
+
+
+def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[str]:
+    """What is wrong with a run, each with its remedy."""
+    run = planned.run
+    scores = ("accuracy", "macro_f1") if run.task == "classification" else ("r2",)
+    if not spec.objective.endswith(("loss", *scores)):
+        yield f"objective {spec.objective} does not exist in {run.task} ({run.dataset}); try val_{scores[0]}"
+    total = planned.steps
+    warm = warmup_steps(dict(run.schedule.settings).get("warmup", 0), total)  # type: ignore[arg-type]
+    if warm >= total:
+        yield f"warmup ({warm} steps) must be shorter than the run ({total} steps); lower warmup or raise epochs"
+    for name, value in run.optimizer.settings:
+        rounded = float(float_type(run.precision)(value))
+        if rounded == 0 != value or rounded == 1 != value:
+            yield (
+                f"optimizer.{name} {value} is {rounded:g} in {run.precision}; "
+                f"move it away from {rounded:g}, or set precision: float64"
             )
-        total = steps_per_epoch(run.batch_size, one.n_train) * run.epochs
-        warm = warmup_steps(dict(run.schedule.settings).get("warmup", 0), total)  # type: ignore[arg-type]
-        if warm >= total:
-            raise UsageError(
-                f"{spec.path}: warmup ({warm} steps) must be shorter than the run ({total} steps); "
-                "lower warmup or raise epochs"
-            )
-        needed = run_bytes(one) + 16 * total + 8 * len(CURVE_COLUMNS) * run.epochs
-        if needed > memory / 2:
-            raise UsageError(
-                f"{spec.path}: one run of width {run.width}, depth {run.depth}, batch_size {run.batch_size} and epochs "
-                f"{run.epochs} needs about {needed / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}; "
-                "lower one of them"
-            )
+    needed, memory = run_bytes(planned) + table_bytes(planned), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory / 2:
+        yield (
+            f"one run of width {run.width}, depth {run.depth}, batch_size {run.batch_size} and epochs {run.epochs} "
+            f"needs about {needed / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}; lower one of them"
+        )
+
+
+def table_bytes(planned: PlannedRun) -> int:
+    """The rates and the curve of one run."""
+    return 20 * planned.steps + 8 * len(CURVE_COLUMNS) * (planned.run.epochs + 1)
 
 
 def run_bytes(planned: PlannedRun) -> int:
@@ -204,9 +225,9 @@ def cut(group: Sequence[PlannedRun], workers: int) -> Iterator[list[PlannedRun]]
     seeds: defaultdict[int, list[PlannedRun]] = defaultdict(list)
     for one in group:
         seeds[one.run.seed].append(one)
-    most = max(1, STACK_BYTES // run_bytes(group[0]))
+    most = max(1, min(STACK_BYTES // run_bytes(group[0]), MEMORY_BYTES // table_bytes(group[0])))
     even = max(1, workers) if len(group) >= workers * FEWEST_RUNS else 1
-    count = even * -(-len(group) // (even * most))
+    count = min(len(group), even * -(-len(group) // (even * most)))
     whole = len(seeds) % count == 0 or len(seeds) >= 4 * count
     units = list(seeds.values()) if whole else [[one] for runs in seeds.values() for one in runs]
     for i in range(count):
@@ -216,41 +237,81 @@ def cut(group: Sequence[PlannedRun], workers: int) -> Iterator[list[PlannedRun]]
 
 def cost(planned: PlannedRun) -> float:
     """What a run costs, to be compared: its working set times the rows that pass, and a share for each step."""
-    rows = planned.n_train * planned.run.epochs
-    steps = steps_per_epoch(planned.run.batch_size, planned.n_train) * planned.run.epochs
-    return run_bytes(planned) * rows + 100_000.0 * steps
+    return run_bytes(planned) * planned.n_train * planned.run.epochs + 100_000.0 * planned.steps
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What training the stacks would take; `timed` tells how it was found."""
+    """What training the stacks would take; `shapes` tells how many were timed for it."""
 
     seconds: float
     disk_bytes: int
     shapes: int
 
 
-STARTUP_SECONDS = 0.6
-"""From the command to the first step and from the last to the prompt; measured on the smoke sweep."""
+STARTUP_SECONDS, RUN_SECONDS, POINT_SECONDS = 0.6, 3e-4, 6e-6
+"""Beside the training: of a sweep, of a run, and of a run's epoch in the files; measured on 16 and on 10,000 runs."""
+
+MOST_TIMED = 8
 
 
-def estimate(stacks: Sequence[Stack], workers: int, load: Any) -> Estimate:
-    """Seconds and bytes that the stacks would take, from three timed steps of one stack of each shape.
+def estimate(stacks: Sequence[Stack], workers: int, load: Callable[[Stack], Data]) -> Estimate:
+    """Seconds and bytes that the stacks would take, from a few timed steps of one stack of each shape.
 
-    `load` maps a stack to its data. At most 8 shapes are timed, the dearest; the others count like the last of them.
+    `load` maps a stack to its data. The dearest shapes are timed; what is beyond counts like the last of them.
     """
     timed: dict[Any, float] = {}
     seconds = 0.0
     for stack in stacks:
         run = stack.runs[0]
-        key = (run.width, run.depth, run.optimizer.name, run.batch_size, run.precision, run.subset, str(run.dataset))
-        data = load(stack)
-        if key not in timed:
-            if len(timed) < 8:
-                timed[key] = time_steps(stack, data) / len(stack.runs)
-            else:
-                key = list(timed)[-1]
-        seconds += timed[key] * steps_per_epoch(run.batch_size, len(data.x_train)) * run.epochs * len(stack.runs)
+        key = (run.width, run.depth, run.optimizer.name, run.batch_size, run.precision, run.subset, run.dataset)
+        if key not in timed and len(timed) < MOST_TIMED:
+            timed[key] = time_epoch(stack, load(stack)) / len(stack.runs)
+        per_epoch = timed.get(key, list(timed.values())[-1])
+        seconds += per_epoch * run.epochs * len(stack.runs) / max(1, workers)
     runs = [run for stack in stacks for run in stack.runs]
-    disk = sum((run.epochs + 1) * 200 + 3000 for run in runs)
-    return Estimate(seconds / max(1, workers) + (STARTUP_SECONDS if stacks else 0), disk, len(timed))
+    seconds += sum(RUN_SECONDS + POINT_SECONDS * run.epochs for run in runs) + (STARTUP_SECONDS if runs else 0)
+    return Estimate(seconds, sum((run.epochs + 1) * 200 + 3000 for run in runs), len(timed))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a sweep would do: its plan, what is stored of it already, and what the rest would take."""
+
+    plan: Plan
+    folder: Path
+    statuses: dict[str, str]
+    stacks: list[Stack]
+    estimate: Estimate
+    workers: int
+
+    def counts(self) -> dict[str, int]:
+        """Runs that are done, new, stale and failed."""
+        planned = [one.run_id for one in self.plan.runs]
+        done = [run_id for run_id in planned if run_id in self.statuses]
+        failed = sum(self.statuses[run_id] in RETRIED for run_id in done)
+        stale = len(self.statuses) - len(done)
+        return {"done": len(done), "new": len(planned) - len(done), "stale": stale, "failed": failed}
+
+    def document(self, list_runs: bool = False) -> dict[str, Any]:
+        """The same, as plain values; with every run where `list_runs`."""
+        axes, spec, columns = self.plan.axes(), self.plan.spec, self.plan.columns()
+        document = {
+            "schema_version": 1,
+            "path": str(spec.path),
+            "name": spec.name,
+            "folder": str(self.folder),
+            "axes": axes,
+            "runs": len(columns),
+            "duplicates": self.plan.duplicates,
+            "counts": self.counts(),
+            "stacks": len(self.stacks),
+            "largest_stack": max((len(stack.runs) for stack in self.stacks), default=0),
+            "seconds": self.estimate.seconds,
+            "workers": self.workers,
+            "shapes_timed": self.estimate.shapes,
+            "disk_bytes": self.estimate.disk_bytes,
+        }
+        if list_runs:
+            document["runs_list"] = [(run_id, self.statuses.get(run_id, "new"), row) for run_id, row in columns]
+        return document

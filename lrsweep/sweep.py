@@ -2,83 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import platform
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lrsweep import datasets
 from lrsweep.engine.model import stacking_is_exact
 from lrsweep.execute import data_for, execute, one_blas_thread, singles
-from lrsweep.plan import Estimate, Plan, estimate, make_plan, make_stacks
+from lrsweep.plan import Plan, Preview, estimate, make_plan, make_stacks
+from lrsweep.provenance import about, provenance
 from lrsweep.spec import load_spec
 from lrsweep.store import DATABASE, Store, set_aside, write_file
-from lrsweep.vocabulary import CRASHED, FAILED, FORMAT, NUMERICS, RETRIED, Outcome, Stack, StoreError
+from lrsweep.vocabulary import CRASHED, FAILED, MAX_RUNS, RETRIED, Outcome, Stack, StoreError
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
 
-MAX_RUNS = 10_000
 Watch = Callable[[list[Outcome]], None]
+"""What is called with the outcomes of each stack."""
 
-
-@dataclass(frozen=True)
-class Preview:
-    """What a sweep would do: its plan, what is stored of it already, and what the rest would take."""
-
-    plan: Plan
-    folder: Path
-    statuses: dict[str, str]
-    stacks: list[Stack]
-    estimate: Estimate
-    workers: int
-
-    def counts(self) -> dict[str, int]:
-        """Runs that are done, new, stale and failed."""
-        planned = [one.run_id for one in self.plan.runs]
-        done = [run_id for run_id in planned if run_id in self.statuses]
-        failed = sum(self.statuses[run_id] in RETRIED for run_id in done)
-        stale = len(self.statuses) - len(done)
-        return {"done": len(done), "new": len(planned) - len(done), "stale": stale, "failed": failed}
-
-    def document(self, list_runs: bool = False) -> dict[str, Any]:
-        """The same, as plain values; with every run where `list_runs`."""
-        axes, spec = self.plan.axes(), self.plan.spec
-        product = math.prod(len(values) for values in axes.values())
-        document = {
-            "schema_version": 1,
-            "path": str(spec.path),
-            "name": spec.name,
-            "folder": str(self.folder),
-            "axes": axes,
-            "runs": len(self.plan.runs),
-            "product": " × ".join(str(len(v)) for v in axes.values()) if product == len(self.plan.runs) else None,
-            "duplicates": self.plan.duplicates,
-            "counts": self.counts(),
-            "stacks": len(self.stacks),
-            "largest_stack": max((len(stack.runs) for stack in self.stacks), default=0),
-            "seconds": self.estimate.seconds,
-            "workers": self.workers,
-            "shapes_timed": self.estimate.shapes,
-            "disk_bytes": self.estimate.disk_bytes,
-        }
-        if list_runs:
-            rows = self.plan.columns()
-            document["runs_list"] = [(run_id, self.statuses.get(run_id, "new"), row) for run_id, row in rows]
-        return document
+INEXACT = "this machine's matrix product gives other bits in a stack: runs are trained one by one, which takes longer"
 
 
 @dataclass(frozen=True)
@@ -128,11 +74,12 @@ def run(
     fail_fast: bool = False,
     max_runs: int = MAX_RUNS,
     time_limit: float | None = None,
-    begin: Callable[[Plan, int, list[Stack]], Watch] | None = None,
+    begin: Callable[[Plan, int, list[Stack], str], Watch] | None = None,
 ) -> Result:
     """Trains the runs that the results folder lacks, and answers from all of them.
 
-    `begin` is told the plan, the number of stale runs and the stacks; it returns what to call with outcomes.
+    `begin` is told the plan, the number of stale runs, the stacks and a note; it returns what to call with outcomes.
+    A `time_limit` is looked at when a stack ends, and ends the others where they are: their runs are not stored.
     Raises the errors of `vocabulary`; whatever ends it, finished runs are kept and the files are written.
     """
     start = time.perf_counter()
@@ -144,15 +91,17 @@ def run(
     with Store.create(folder) as store:
         statuses = store.statuses()
         wanted = [one for one in planned.runs if missing(statuses.get(one.run_id), retry_failed)]
-        stacks = make_stacks(wanted, count)
-        if not stacking_is_exact():
-            stacks = [single for stack in stacks for single in singles(stack)]
+        stacks, note = make_stacks(wanted, count), ""
+        if stacks and not stacking_is_exact():
+            stacks, note = [single for stack in stacks for single in singles(stack)], INEXACT
         store.set_plan(planned.columns(), about(planned))
         write_file(folder / "spec.yaml", planned.spec.source)
-        write_file(folder / "provenance.json", provenance(planned, count))
+        if stacks or not (folder / "provenance.json").exists():  # else it tells of those who trained
+            write_file(folder / "provenance.json", provenance(planned, count))
         stale = len(statuses.keys() - {one.run_id for one in planned.runs})
-        watch = begin(planned, stale, stacks) if begin else None
-        trained = train_all(store, stacks, count, watch, fail_fast, start + time_limit if time_limit else None)
+        watch = begin(planned, stale, stacks, note) if begin else None
+        deadline = None if time_limit is None else start + time_limit
+        trained = train_all(store, stacks, count, watch, fail_fast, deadline)
         return Result(read_answer(store), folder, trained, time.perf_counter() - start)
 
 
@@ -178,7 +127,7 @@ def train_all(
     """Trains the stacks into the store, and counts the runs. Views are written at the end, whatever ends it."""
     trained, views = 0, Views(store)
     try:
-        with closing(execute(stacks, workers)) as stream:
+        with closing(execute(stacks, workers, deadline)) as stream:
             for outcomes in stream:
                 store.add(outcomes)
                 trained += len(outcomes)
@@ -186,8 +135,6 @@ def train_all(
                     watch(outcomes)
                 views.refresh()
                 if fail_fast and any(outcome.status in RETRIED for outcome in outcomes):
-                    break
-                if deadline and time.perf_counter() > deadline:
                     break
     finally:
         store.write_views()
@@ -217,69 +164,6 @@ def read_answer(store: Store) -> Answer:
     return answer(*frames, store.about(), store.counts(), store.runs(stale=True), str(store.folder))
 
 
-def about(planned: Plan) -> dict[str, Any]:
-    """What the analysis needs to know of a sweep beside its runs."""
-    spec, sources = planned.spec, {}
-    for one in planned.runs:
-        label = str(one.run.dataset)
-        if label not in sources:
-            whole = datasets.split_sizes(len(one.data.y), replace(one.run, subset=1.0))[0]
-            shape = {"n_rows": len(one.data.y), "n_train": whole, "n_features": int(one.data.x[0].size)}
-            sources[label] = shape | {"task": one.data.task, "n_classes": len(one.data.classes)}
-    tasks = {source["task"] for source in sources.values()}
-    rows = planned.columns()
-    return {
-        "name": spec.name,
-        "description": spec.description,
-        "objective": spec.objective,
-        "select": spec.select,
-        "task": tasks.pop() if len(tasks) == 1 else "mixed",
-        "axes": planned.axes(),
-        "settings": [key for key in rows[0][1] if key not in ("learning_rate", "seed")],
-        "datasets": sources,
-        "spec_path": str(spec.path),
-    }
-
-
-def provenance(planned: Plan, workers: int) -> bytes:
-    """What these numbers came from: versions, machine, data, arguments. JSON."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    packages = ("lrsweep", "numpy", "pandas", "scikit-learn")
-    document = {
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
-        "format": FORMAT,
-        "numerics": NUMERICS,
-        "blas": {key: blas.get(key) for key in ("name", "version", "openblas configuration") if key in blas},
-        "platform": platform.platform(),
-        "cpu": cpu(),
-        "workers": workers,
-        "git_commit": git_commit(planned.spec.path.parent),
-        "data": {str(one.run.dataset): one.data.fingerprint for one in planned.runs},
-        "overrides": list(planned.spec.overrides),
-        "arguments": sys.argv[1:],
-    }
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def cpu() -> str:
-    """The processor's name, as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def git_commit(folder: Path) -> str | None:
-    """The commit of the sweep file's folder, with `-dirty` where files differ from it; None outside a repository."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    command = [git, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed words, no shell
-    return told.stdout.strip() or None
-
-
 def find_folder(sweep: str | Path | None, results: Path) -> Path:
     """The results folder that a name, a folder or a sweep file means; None means the newest."""
     if sweep is None:
@@ -291,7 +175,7 @@ def find_folder(sweep: str | Path | None, results: Path) -> Path:
     if (path / DATABASE).exists():
         return path
     if path.is_file():
-        return results / load_spec(path, max_runs=sys.maxsize).name
+        return results / load_spec(path).name
     if (results / path / DATABASE).exists():
         return results / path
     known = sorted(path.parent.name for path in results.glob(f"*/{DATABASE}"))

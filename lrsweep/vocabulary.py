@@ -18,6 +18,9 @@ Array = NDArray[Any]
 Scalar = float | int | str | bool
 Task = Literal["classification", "regression"]
 
+MAX_RUNS = 10_000
+"""Runs of a sweep, unless --max-runs says otherwise."""
+
 FORMAT = 1
 """Layout of the results folder; raised when the database changes shape."""
 

@@ -102,7 +102,33 @@ def test_whatever_did_not_finish_is_lost(status: str) -> None:
 
 
 def test_a_finished_run_without_a_finite_objective_is_lost() -> None:
-    assert ranked(rows({0.1: [0.5, 0.5], 1.0: [0.1, math.inf]}))["n_diverged"].tolist() == [0, 1]
+    assert ranked(rows({0.1: [0.5, 0.5], 1.0: [0.1, math.inf]}))["n_lost"].tolist() == [0, 1]
+
+
+def test_a_failed_run_is_lost_but_did_not_diverge() -> None:
+    runs = rows({0.1: [0.5, 0.5], 1.0: [0.6, 0.6]})
+    runs[3]["status"] = FAILED
+    table = ranked(runs)
+    assert (table["n_lost"].tolist(), table["n_diverged"].tolist()) == ([0, 1], [0, 0])
+    assert "stability" not in entry(runs)["advice"]
+
+
+def test_a_rate_that_is_unstable_is_not_tied() -> None:
+    """Seeds that spread over decades would pass any test of means."""
+    runs = rows({0.1: [0.5, 0.6, 0.55], 1.0: [0.6, 50.0, 2.0]})
+    for row in runs[3:]:
+        row["train_loss"] = row["val_loss"]
+    assert ranked(runs)["tied"].tolist() == [True, False]
+
+
+def test_settings_with_few_runs_come_last_until_all_are_trained() -> None:
+    runs = frame(rows(VALLEY, optimizer="sgd"), rows({0.01: [0.0001]}, optimizer="adam"))
+    told = about(runs)
+    order = [
+        [one["setting"]["optimizer"] for one in recommend(rank(runs, told), runs, told, complete)["settings"]]
+        for complete in (True, False)
+    ]
+    assert order == [["adam", "sgd"], ["sgd", "adam"]]
 
 
 def test_ties_are_those_of_the_paired_t_test_by_hand() -> None:
@@ -200,7 +226,7 @@ def test_the_document_of_a_valley() -> None:
         "bracketed": True,
         "highest_stable_rate": 0.1,
         "n_seeds": 3,
-        "advice": "Use adam at 0.01 (no other rate tried will do as well at 3 seeds).",
+        "advice": "Use adam at 0.01 (no neighbouring rate will do as well at 3 seeds).",
     }
 
 
@@ -248,7 +274,7 @@ def test_one_seed_says_nothing_about_ties() -> None:
 
 def test_rates_that_cannot_be_told_apart_are_called_so() -> None:
     found = entry(rows({0.01: [0.5, 0.6], 0.1: [0.6, 0.5], 1.0: [0.5, 0.7]}))
-    assert "No rate can be told from any other by 2 seeds" in found["advice"]
+    assert "No rate can be told from the best by 2 seeds" in found["advice"]
 
 
 def test_where_everything_diverged_nothing_is_recommended() -> None:

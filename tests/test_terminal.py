@@ -97,8 +97,7 @@ def test_the_best_setting_stands_first_with_its_numbers() -> None:
     assert lines[at + 1].split() == [
         "adam",
         "0.01",
-        "no",
-        "other",
+        "none",
         "0.110",
         "±",
         "0.010",

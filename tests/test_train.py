@@ -18,7 +18,7 @@ from golden import problem
 from lrsweep.engine.model import ACTIVATIONS
 from lrsweep.engine.optimizers import OPTIMIZERS, is_zero
 from lrsweep.engine.schedules import SCHEDULES
-from lrsweep.engine.train import Group, batch_rows, steps_per_epoch, time_steps, train
+from lrsweep.engine.train import Group, batch_rows, steps_per_epoch, time_epoch, train
 from lrsweep.vocabulary import CURVE_COLUMNS, DIVERGED, FINISHED, Array, Data, Run
 
 # --- Against the reference.
@@ -388,7 +388,7 @@ def test_batches_and_steps():
 
 
 def test_timing_steps_takes_time_and_trains_nothing():
-    assert time_steps(stack_of([replace(RUN, epochs=1, batch_size="full")]), data_for(RUN)) > 0
+    assert time_epoch(stack_of([replace(RUN, epochs=1, batch_size="full")]), data_for(RUN)) > 0
 
 
 def test_blas_has_one_thread():

@@ -70,4 +70,6 @@ def answer(
 ) -> Answer:
     """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective."""
     ranking = rank(runs, about)
-    return Answer(about, counts, runs, curves, ranking, recommend(ranking, runs, about), stale, folder)
+    return Answer(
+        about, counts, runs, curves, ranking, recommend(ranking, runs, about, not counts["new"]), stale, folder
+    )

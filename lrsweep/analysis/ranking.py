@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrsweep.vocabulary import FINISHED, Array, UsageError
+from lrsweep.vocabulary import DIVERGED, FINISHED, Array, UsageError
 
 if TYPE_CHECKING:  # frames come in and are worked on by their own methods; importing pandas takes half a second
     import pandas as pd
@@ -55,14 +55,19 @@ def rank(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
 
     Equal rates are ranked the lower first. With lost seeds `objective_mean` is infinitely bad, and the other means,
     which then do not exist, are nan; so are spread and interval with one seed.
-    `tied`: the best, and the rates that paired differences over common seeds cannot tell from it. Raises UsageError.
+    `tied`: the best, and the rates that paired differences over common seeds cannot tell from it. `n_lost` counts the
+    diverged and all others that did not finish. Raises UsageError.
     """
     sign = 1 if lower_is_better(objective_column(about)) else -1
     means = [column for column in MEANS if column in runs]
     settings = [*about["settings"]]
     value = objective_values(runs, about)
     frame = runs[[*settings, RATE, "seed", *means]].assign(
-        group=setting_numbers(runs, about), value=value, lost=value.isna()
+        group=setting_numbers(runs, about),
+        value=value,
+        lost=value.isna(),
+        diverged=runs["status"] == DIVERGED,
+        shaky=value.isna() | ends_above_untrained(runs),
     )
     by = frame.groupby(["group", RATE])
     table = (
@@ -70,15 +75,17 @@ def rank(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
         .first()
         .assign(
             n_seeds=by["lost"].size(),
-            n_diverged=by["lost"].sum(),
+            n_diverged=by["diverged"].sum(),
+            n_lost=by["lost"].sum(),
+            n_shaky=by["shaky"].sum(),
             objective_mean=by["value"].mean(),
             objective_std=by["value"].std(),
         )
     )
-    order = table.assign(key=sign * table["objective_mean"]).sort_values(["group", "n_diverged", "key", RATE])
+    order = table.assign(key=sign * table["objective_mean"]).sort_values(["group", "n_lost", "key", RATE])
     table["rank"] = order.groupby("group").cumcount() + 1
     table["tied"] = _tied(frame.assign(value=comparable(value, objective_column(about))), table)
-    lost = table["n_diverged"] > 0
+    lost = table["n_lost"] > 0
     table["objective_mean"] = table["objective_mean"].mask(lost, sign * np.inf)
     table["objective_std"] = table["objective_std"].mask(lost)
     half = table["objective_std"] * standard_errors(table["n_seeds"])
@@ -86,8 +93,14 @@ def rank(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
     for column in means:
         table[f"{column}_mean"] = by[column].mean(skipna=False).mask(lost)
     statistics = ["objective_mean", "objective_std", "objective_low", "objective_high", *(f"{m}_mean" for m in means)]
-    columns = [*settings, RATE, "rank", "tied", "n_seeds", "n_diverged", *statistics]
+    columns = [*settings, RATE, "rank", "tied", "n_seeds", "n_diverged", "n_lost", *statistics]
     return table.reset_index()[columns]
+
+
+def ends_above_untrained(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Which runs end with a training loss above the untrained one's: unstable, although finite."""
+    losses = runs.reindex(columns=["train_loss", "initial_loss"]).astype(float)
+    return losses["train_loss"] > losses["initial_loss"]
 
 
 def objective_values(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.Series[float]:
@@ -122,6 +135,8 @@ def _tied(frame: pd.DataFrame, table: pd.DataFrame) -> Any:
     """Whether each row of the table is the best of its setting or cannot be told from it.
 
     The two-sided paired t test at LEVEL, over the seeds that finished at both; with one such seed only equals are tied.
+    A rate at which more seeds are lost or unstable than at the best is told from it by that: their spread is so large
+    that no test of means would do it.
     """
     best = table.reset_index().query("rank == 1")[["group", RATE]]
     reference = frame.merge(best, on=["group", RATE])[["group", "seed", "value"]]
@@ -129,8 +144,8 @@ def _tied(frame: pd.DataFrame, table: pd.DataFrame) -> Any:
     pairs["difference"] = pairs["value"] - pairs["value_best"]
     found = pairs.groupby(["group", RATE])["difference"].agg(["count", "mean", "std"]).reindex(table.index)
     limit = (found["std"] * standard_errors(found["count"])).fillna(0)
-    fewest = table.groupby("group")["n_diverged"].transform("min")  # the best's
-    return (found["mean"].abs() <= limit) & ((table["n_diverged"] == 0) | (fewest > 0))
+    shaky = table["n_shaky"].where(table["rank"] == 1).groupby("group").transform("max")  # the best's
+    return (found["mean"].abs() <= limit) & (table["n_shaky"] <= shaky)
 
 
 def standard_errors(counts: Any) -> Array:

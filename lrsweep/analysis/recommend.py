@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrsweep.analysis.ranking import RATE, lower_is_better, objective_column, objective_values, setting_numbers, varying
+from lrsweep.analysis.ranking import (
+    RATE,
+    ends_above_untrained,
+    lower_is_better,
+    objective_column,
+    objective_values,
+    setting_numbers,
+    varying,
+)
 from lrsweep.vocabulary import CRASHED, FAILED, Scalar
 
 if TYPE_CHECKING:
@@ -24,9 +32,12 @@ MOST_ADDED = 4
 """Rates that are proposed beyond an edge: a decade in the grid's own steps, but no more than this."""
 
 
-def recommend(ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The document of recommendation.json: settings best first, one dataset after the other, as losses demand.
+def recommend(
+    ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any], complete: bool = True
+) -> dict[str, Any]:
+    """The document of recommendation.json: settings best first, dataset by dataset, as losses compare only within one.
 
+    While the sweep is not `complete`, settings with more runs come before those that may owe their place to having few.
     What cannot be said is None, with the reason in `advice`.
     """
     column = objective_column(about)
@@ -35,7 +46,8 @@ def recommend(ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any
     settings = []
     for rates, trained in zip(_by_setting(ranking, about), _by_setting(runs, about), strict=True):
         best = rates[rates["rank"] == 1].iloc[0]
-        order = (datasets.index(best["dataset"]), best["n_diverged"], sign * best["objective_mean"])
+        few = 0 if complete else -len(trained)
+        order = (datasets.index(best["dataset"]), few, best["n_lost"], sign * best["objective_mean"])
         settings.append((order, _entry(rates, trained, about)))
     entries = [entry for _, entry in sorted(settings, key=lambda pair: pair[0])]
     return {"schema_version": 1, "sweep": about["name"], "objective": column, "settings": entries}
@@ -73,8 +85,8 @@ def _by_setting(frame: pd.DataFrame, about: Mapping[str, Any]) -> Iterator[pd.Da
 
 def _entry(rates: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) -> Entry:
     best = rates[rates["rank"] == 1].iloc[0]
-    told = best["n_diverged"] < best["n_seeds"]
-    finished = int(best["n_seeds"] - best["n_diverged"])
+    told = best["n_lost"] < best["n_seeds"]
+    finished = int(best["n_seeds"] - best["n_lost"])
     grid = rates[RATE].tolist()
     at = grid.index(best[RATE])
     stable = _stable(runs, about)
@@ -82,7 +94,7 @@ def _entry(rates: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) ->
     edge = ("low" if at == 0 else "high" if at == len(grid) - 1 else "none") if told and len(grid) > 1 else None
     score = "r2" if about["datasets"][best["dataset"]]["task"] == "regression" else "accuracy"
     chosen = runs[runs[RATE] == best[RATE]].reindex(columns=["test_loss", f"test_{score}"])
-    tests = chosen.astype(float).mean(skipna=False) if told and not best["n_diverged"] else {}
+    tests = chosen.astype(float).mean(skipna=False) if told and not best["n_lost"] else {}
     entry: Entry = {
         "setting": {column: _plain(best[column], about["axes"][column]) for column in varying(about)},
         "best_rate": float(best[RATE]) if told else None,
@@ -96,15 +108,16 @@ def _entry(rates: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) ->
         "test_loss": _finite(tests.get("test_loss", math.nan)),
         f"test_{score}": _finite(tests.get(f"test_{score}", math.nan)),
     }
-    doubts = _doubts(entry, grid, stable, int(best["n_diverged"]), runs)
+    doubts = _doubts(entry, grid, stable, int(best["n_lost"]), runs)
     return entry | {"advice": "\n".join([*_action(entry, str(best["optimizer"])), *doubts])}
 
 
 def _stable(runs: pd.DataFrame, about: Mapping[str, Any]) -> int:
     """How many rates, from the lowest on, train without a seed that is lost or ends above its untrained loss."""
-    losses = runs.reindex(columns=["train_loss", "initial_loss"]).astype(float)
-    stable = objective_values(runs, about).notna() & (losses["train_loss"] <= losses["initial_loss"])
-    return int(stable.groupby(runs[RATE]).all().cummin().sum())
+    stable = objective_values(runs, about).notna() & ~ends_above_untrained(runs)
+    mishap = runs["status"].isin([FAILED, CRASHED])  # says nothing about the rate, unless there is nothing else
+    known = stable[~mishap].groupby(runs[RATE]).all()
+    return int(known.reindex(sorted(set(runs[RATE])), fill_value=False).cummin().sum())
 
 
 def _tie_interval(grid: Sequence[float], tied: Sequence[bool], at: int) -> list[float]:
@@ -131,7 +144,7 @@ def _action(entry: Entry, optimizer: str) -> list[str]:
     if entry["tie_interval"] is None:
         return [f"{use}."]
     low, high = entry["tie_interval"]
-    others = "no other rate tried" if low == high else f"{written(low)} to {written(high)}"
+    others = "no neighbouring rate" if low == high else f"{written(low)} to {written(high)}"
     return [f"{use} ({others} will do as well at {entry['n_seeds']} seeds)."]
 
 
@@ -158,7 +171,7 @@ def _doubts(entry: Entry, grid: Sequence[float], stable: int, n_lost: int, runs:
     if best is not None and n_seeds - n_lost == 1:
         yield "One seed tells nothing about ties or spread: use 3 or more."
     elif entry["tie_interval"] == [grid[0], grid[-1]] and len(grid) > 1:
-        yield f"No rate can be told from any other by {n_seeds} seeds: use more seeds, or a wider range of rates."
+        yield f"No rate can be told from the best by {n_seeds} seeds: use more seeds, or a wider range of rates."
     if errors:
         yield f"{errors} of {len(runs)} runs failed or crashed; they count as worst: mend the cause and retry them."
 
@@ -170,6 +183,8 @@ def _beyond(grid: Sequence[float]) -> str:
     ('0.316 and 1', '0.5, 0.25 and 0.125')
     """
     step = grid[-1] / grid[-2] if len(grid) > 1 else 0.1
+    if not 1e-9 < step < 1e9:  # no grid that anyone would go on with
+        step = 10.0 if step > 1 else 0.1
     number = min(MOST_ADDED, max(1, round(1 / abs(math.log10(step)))))
     rates = [written(grid[-1] * step**i) for i in range(1, number + 1)]
     return " and ".join(filter(None, [", ".join(rates[:-1]), rates[-1]]))

@@ -56,10 +56,18 @@ def cached(fingerprint: str) -> RawData:
 
 
 def cache_folder() -> Path:
-    """The cache's folder, made if need be: the user's, or a temporary one where that cannot be written."""
+    """The cache's folder, made if need be: the user's, or a temporary one where there is none that can be written.
+
+    Raises DataError where LRSWEEP_CACHE names a folder that cannot be: machines that are told to share one must.
+    """
+    if wanted := os.environ.get("LRSWEEP_CACHE"):
+        try:
+            Path(wanted).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"LRSWEEP_CACHE={wanted} cannot be used ({error.strerror}); name a folder") from error
+        return Path(wanted)
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(os.environ.get("LRSWEEP_CACHE") or Path(home, "lrsweep"))
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lrsweep")
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder

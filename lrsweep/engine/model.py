@@ -144,7 +144,7 @@ def product(left: Array, right: Array, out: Array) -> None:
 class Network:
     """Workspace in which R runs pass over B rows: nothing of any size is allocated on the way."""
 
-    def __init__(self, units: Sequence[int], activation: str, task: str, n_runs: int, n_rows: int, dtype: Any) -> None:
+    def __init__(self, units: Sequence[int], activation: str, task: str, n_runs: int, dtype: Any, n_rows: int) -> None:
         self.activation = ACTIVATIONS[activation]
         self.hidden = [np.empty((n_runs, n + 1, n_rows), dtype) for n in units[1:-1]]
         self.slopes: list[Array | None] = [None] * len(self.hidden)
@@ -196,9 +196,9 @@ class Learner(Network):
     """
 
     def __init__(
-        self, units: Sequence[int], activation: str, task: str, n_runs: int, n_rows: int, n_orders: int, dtype: Any
+        self, units: Sequence[int], activation: str, task: str, n_runs: int, n_orders: int, dtype: Any, n_rows: int
     ) -> None:
-        super().__init__(units, activation, task, n_runs, n_rows, dtype)
+        super().__init__(units, activation, task, n_runs, dtype, n_rows)
         self.slopes = [np.empty(h.shape, self.activation.slope_type or dtype) for h in self.hidden]
         self.deltas = [np.empty_like(h) for h in self.hidden]
         self.x = np.empty((n_orders, n_rows, units[0] + 1), dtype)

@@ -86,8 +86,9 @@ class Group:
         self.weights, self.slots = model.layers(self.params, self.units), model.layers(self.grads, self.units)
         shape = (self.units, first.activation, self.data.task, len(self.runs))
         self.seeds = sharing([run.seed for run in self.runs])
-        self.learner = functools.cache(lambda n_rows: model.Learner(*shape, n_rows, len(self.seeds), self.dtype))
-        self.network = functools.cache(lambda n_rows: model.Network(*shape, n_rows, self.dtype))
+        # Made as partials, not lambdas over self: a cycle would keep a trained stack's arrays until it is collected.
+        self.learner = functools.cache(functools.partial(model.Learner, *shape, len(self.seeds), self.dtype))
+        self.network = functools.cache(functools.partial(model.Network, *shape, self.dtype))
 
     def keep(self, mask: Array) -> None:
         """Lets the runs outside the mask (R,) go; the others do not change by one bit."""
@@ -151,18 +152,22 @@ class Group:
         return mask
 
 
-def time_steps(stack: Stack, data: Data, steps: int = 3) -> float:
-    """Seconds per step of a stack, from a few steps whose results are thrown away."""
+def time_epoch(stack: Stack, data: Data, steps: int = 3) -> float:
+    """Seconds that an epoch of a stack takes, from a few steps and one evaluation whose results are thrown away."""
     with np.errstate(all="ignore"):
         group = Group(stack.runs, data)
         rows = group.draw_order()[:, : group.batch]
+        validation = evaluate.Rows.of(data.x_val, data.y_val)
         group.gradient(rows)  # makes the buffers
-        count = min(steps, len(group.columns))
+        group.score(validation)
         start = time.perf_counter()
+        count = min(steps, len(group.columns))
         for step in range(count):
             group.gradient(rows)
             group.update(step)
-        return (time.perf_counter() - start) / count
+        stepped = time.perf_counter()
+        group.score(validation)
+        return (stepped - start) / count * group.steps + time.perf_counter() - stepped
 
 
 def train(stack: Stack, data: Data) -> list[Outcome]:

@@ -60,7 +60,7 @@ def _setting(
     low, high = _bounds(answer, means, entry)
     picture = panel(grid, means, best, entry["tie_interval"] or [], size, (low, high), answer.lower_is_better, ends)
     scale = [f"{high:>8.3g} ┤", *[f"{'':>8} │"] * (size[1] - 2), f"{low:>8.3g} ┤", f"{'':>8} └"]
-    lost = rates.loc[rates["n_diverged"] > 0, "learning_rate"].tolist()
+    lost = rates.loc[rates["n_lost"] > 0, "learning_rate"].tolist()
     notes = [f"{BEST} {written(entry['best_rate'])}"]
     notes += [f"{LOST} from {written(lost[0])}"] if lost else []
     if width < 70:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -217,7 +218,7 @@ def measures(answer: Answer, rows: Sequence[Row]) -> Iterator[Column]:
 
 def verdict(row: Row) -> str:
     """What the ranking says of a rate, in a word."""
-    if row["n_diverged"] == row["n_seeds"]:
+    if row["n_lost"] == row["n_seeds"]:
         return drawing.LOST
     return f"{drawing.BEST} best" if row["rank"] == 1 else "tied" if row["tied"] else ""
 
@@ -227,7 +228,7 @@ def tie(interval: Sequence[float] | None) -> str:
     if interval is None:
         return NOTHING
     low, high = map(words.rate, interval)
-    return "no other" if low == high else f"{low}–{high}"
+    return "none" if low == high else f"{low}–{high}"
 
 
 def stable(entry: Entry, rates: pd.DataFrame) -> str:
@@ -246,7 +247,7 @@ def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[str]:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield f"{EDGE} {doubt}" if len(names) == len(entries) else f"{EDGE} {' · '.join(names[:3])}{more}: {doubt}"
     if len(who) > MOST_DOUBTS:
-        yield f"  {many(len(who) - MOST_DOUBTS, 'more doubt')} in recommendation.json"
+        yield f"  {many(len(who) - MOST_DOUBTS, 'more doubt')}: --json has them all"
     if who:
         yield ""
 
@@ -276,7 +277,8 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
 
 def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     """The lines of the plan by their names, each in parts."""
-    product = f" = {plan['product']}" if plan["product"] else ""
+    lengths = [len(values) for values in plan["axes"].values()]
+    product = f" = {' × '.join(map(str, lengths))}" if math.prod(lengths) == plan["runs"] else ""
     states = "   ".join(f"{state} {plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed"))
     lines = {
         "axes": [axis(key, values) for key, values in plan["axes"].items()],

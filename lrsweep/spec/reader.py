@@ -16,7 +16,7 @@ from lrsweep.spec.keys import AXES, EXAMPLES, LATER, RULES, RUN_KEYS, SWEEP_KEYS
 from lrsweep.spec.model import Spec
 from lrsweep.spec.problems import Problems, big, shown
 from lrsweep.spec.values import Keys, Values, default
-from lrsweep.vocabulary import SpecError, UsageError
+from lrsweep.vocabulary import MAX_RUNS, SpecError, UsageError
 from lrsweep.yaml_reader import MAX_BYTES, Node, read
 
 Result = TypeVar("Result")
@@ -25,7 +25,7 @@ PER_EPOCH = ("val_loss", "val_accuracy", "val_r2")
 """Objectives that every epoch has, so that the best epoch is known."""
 
 
-def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = 10_000) -> Spec:
+def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = MAX_RUNS) -> Spec:
     """The sweep file with its overrides, each `KEY=VALUE`.
 
     Raises SpecError with every mistake in it, and UsageError where there is no such file.
@@ -39,15 +39,15 @@ def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = 10_000)
     return Reader(path, source, overrides, min(max_runs, MOST_RUNS)).spec()
 
 
-def once(read: Callable[[Any, Node | None], Result]) -> Callable[[Any, Node | None], Result]:
+def once(method: Callable[[Any, Node | None], Result]) -> Callable[[Any, Node | None], Result]:
     """Reads each node once: blocks share those of the file."""
 
-    @functools.wraps(read)
+    @functools.wraps(method)
     def remembering(self: Any, node: Node | None) -> Result:
-        place = (read.__name__, id(node))
-        if place not in self.read:
-            self.read[place] = read(self, node)
-        result: Result = self.read[place]
+        place = (method.__name__, id(node))
+        if place not in self.seen:
+            self.seen[place] = method(self, node)
+        result: Result = self.seen[place]
         return result
 
     return remembering
@@ -61,8 +61,9 @@ class Reader:
         self.text, self.root, found = read(source, str(path))
         self.problems = Problems(self.root, found)
         self.values = Values(self.problems, path.parent)
-        self.read: dict[tuple[str, int], Any] = {}
+        self.seen: dict[tuple[str, int], Any] = {}
         self.keys: Keys = dict(self.root.value)  # type: ignore[arg-type]
+        self.overridden: Keys = {}
         for override in overrides:
             self.override(override)
 
@@ -81,7 +82,8 @@ class Reader:
             root, found = dataclasses.replace(self.root, value={}), error.problems
         self.problems.include(dataclasses.replace(problem, origin=origin, text=text) for problem in found)
         self.problems.place(root, origin, text)
-        self.keys |= root.value  # type: ignore[arg-type]
+        self.overridden |= root.value  # type: ignore[arg-type]
+        self.keys |= self.overridden
 
     def spec(self) -> Spec:
         """All that the file says; SpecError with all that is wrong with it."""
@@ -147,7 +149,7 @@ class Reader:
         for entry in self.items("blocks", self.keys.get("blocks")):
             if isinstance(entry.value, dict):
                 self.check_keys(entry.value, (*RUN_KEYS, "zip", "exclude"), "a key of a block")
-                found.append((entry, self.keys | entry.value))
+                found.append((entry, self.keys | entry.value | self.overridden))
             else:
                 message = (
                     f"blocks: {shown(entry.value)} is no block; write for example  - {{width: 64, optimizer: sgd}}"

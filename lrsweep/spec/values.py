@@ -177,10 +177,9 @@ class Values:
         if Path(label).suffix in (".csv", ".parquet") and "target" not in given:
             self.problems.add(given[kind], f"dataset: {shown(label)} needs a target; write {{file: …, target: COLUMN}}")
         location = str((self.folder / label).absolute())  # not resolved, which asks the disk and fails on odd names
-        source = Source(
-            "idx" if kind == "idx" else "file", location, values.get("target") or "", values.get("task") or "", label
-        )
-        return Axis.of(source)
+        target, task = values.get("target") or "", values.get("task") or ""
+        told = ":".join(filter(None, (label, target, task)))  # two targets of one file are two datasets
+        return Axis.of(Source("idx" if kind == "idx" else "file", location, target, task, told))
 
 
 @functools.cache

@@ -1,0 +1,83 @@
+"""What is noted of a sweep beside its runs: for the analysis, and for whoever asks where the numbers are from."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrsweep import __version__, datasets
+from lrsweep.plan import Plan
+from lrsweep.vocabulary import FORMAT, NUMERICS
+
+
+def about(planned: Plan) -> dict[str, Any]:
+    """What the analysis needs to know of a sweep beside its runs."""
+    spec, sources = planned.spec, {}
+    for one in planned.runs:
+        label = str(one.run.dataset)
+        if label not in sources:
+            whole = datasets.split_sizes(len(one.data.y), replace(one.run, subset=1.0))[0]
+            shape = {"n_rows": len(one.data.y), "n_train": whole, "n_features": int(one.data.x[0].size)}
+            sources[label] = shape | {"task": one.data.task, "n_classes": len(one.data.classes)}
+    rows = planned.columns()
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "objective": spec.objective,
+        "select": spec.select,
+        "task": planned.runs[0].run.task,
+        "axes": planned.axes(),
+        "settings": [key for key in rows[0][1] if key not in ("learning_rate", "seed")],
+        "datasets": sources,
+        "spec_path": str(spec.path),
+        "overrides": list(spec.overrides),
+    }
+
+
+def provenance(planned: Plan, workers: int) -> bytes:
+    """What these numbers came from: versions, machine, data, arguments. JSON."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    packages = {package: version(package) for package in ("numpy", "pandas", "scikit-learn")}
+    document = {
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"lrsweep": __version__, "python": platform.python_version(), **packages},
+        "format": FORMAT,
+        "numerics": NUMERICS,
+        "blas": {key: blas.get(key) for key in ("name", "version", "openblas configuration") if key in blas},
+        "platform": platform.platform(),
+        "cpu": cpu(),
+        "workers": workers,
+        "git_commit": git_commit(planned.spec.path.parent),
+        "data": {str(one.run.dataset): one.data.fingerprint for one in planned.runs},
+        "overrides": list(planned.spec.overrides),
+        "arguments": sys.argv[1:],
+    }
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def cpu() -> str:
+    """The processor's name, as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the sweep file's folder, with `-dirty` where files differ from it; None outside a repository."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed words, no shell
+    return told.stdout.strip() or None

@@ -142,6 +142,23 @@ def test_an_error_is_one_line_with_its_exit_code(spec: Path, arguments: tuple[st
     assert len(said.splitlines()) <= 3  # a mistake in the file has its line and caret below it
 
 
+def test_what_nobody_foresaw_is_one_line_too(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsweep.sweep.make_stacks", lambda *_: 1 / 0)
+    _, said = lrsweep("run", "small.yaml", code=1)
+    assert said == "lrsweep: ZeroDivisionError: division by zero; --debug shows where\n"
+
+
+def test_the_next_command_has_the_same_overrides(spec: Path) -> None:
+    lrsweep("run", "small.yaml", "-o", "width=2,3")
+    _, said = lrsweep("report", "small")
+    assert said == "Next: lrsweep run small.yaml -o width=2,3\n"
+
+
+def test_json_refuses_what_shapes_the_summary(spec: Path) -> None:
+    lrsweep("run", "small.yaml")
+    lrsweep("report", "small", "--json", "--top", "1", code=2)
+
+
 def test_debug_shows_the_traceback(spec: Path) -> None:
     result = runner.invoke(app, ["report", "none", "--debug"])
     assert type(result.exception).__name__ == "StoreError"

@@ -606,9 +606,17 @@ def test_the_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.M
     assert cache_folder() == tmp_path / "home" / ".cache" / "lrsweep"
 
 
-def test_without_a_writable_place_the_cache_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_is_named_must_be_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("LRSWEEP_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(DataError, match="cannot be used"):
+        cache_folder()
+
+
+def test_without_a_writable_place_the_cache_is_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.delenv("LRSWEEP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert cache_folder() == tmp_path / f"lrsweep-{os.getuid()}"
     assert load(Source("name", "iris")).x.shape == (150, 4)

@@ -52,7 +52,7 @@ def test_measured_loss_and_predictions(task, n_rows):
     params = random.standard_normal((2, model.n_parameters(units)))
     weights = model.layers(params, units)
     loss, predicted = measure(
-        Rows.of(x, y), weights, lambda rows: model.Network(units, "tanh", task, 2, rows, np.float64), task
+        Rows.of(x, y), weights, lambda rows: model.Network(units, "tanh", task, 2, np.float64, rows), task
     )
     assert loss.dtype == np.float64
     for r in range(2):

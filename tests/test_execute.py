@@ -108,9 +108,22 @@ def test_a_worker_killed_from_outside_costs_a_retry() -> None:
         outcomes |= {outcome.run_id: outcome for outcome in results}
         if n == 0:
             os.kill(workers_alive()[0], signal.SIGTERM)
-    # A run alone in its stack that dies with its worker cannot be told from one that killed it.
-    assert outcomes.keys() == {f"r{seed}" for seed in range(6)}
-    assert sum(outcome.status == CRASHED for outcome in outcomes.values()) <= 1
+    assert {run_id: outcome.status for run_id, outcome in outcomes.items()} == {f"r{s}": FINISHED for s in range(6)}
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_message_is_a_dead_worker() -> None:
+    pool = execute.Pool([stack_of(0)], workers=1)
+    ours, theirs = pool.context.Pipe()
+    dead = pool.context.Process(target=print)
+    dead.start()
+    dead.join()
+    worker = execute.Worker(1, dead, ours, stack_of(0), attempt=2)
+    pool.waiting.clear()
+    pool.workers.append(worker)
+    os.write(theirs.fileno(), (1000).to_bytes(4) + b"the beginning")
+    theirs.close()
+    [[outcome]] = pool.hear(worker)
+    assert outcome.status == CRASHED
 
 
 def test_closing_the_stream_ends_the_workers() -> None:

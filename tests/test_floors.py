@@ -18,6 +18,7 @@ FLOORS = [
     {"yaml_reader", "analysis", "store"},
     {"spec", "execute", "report"},
     {"plan"},
+    {"provenance"},
     {"sweep"},
     {"cli"},
     {"__main__", "__init__"},

@@ -17,7 +17,7 @@ UNITS = {0: (3, 2), 1: (3, 4, 2), 3: (3, 4, 4, 4, 2)}
 
 def losses(units: tuple[int, ...], activation: str, task: str, params: Array, x: Array, y: Array) -> Array:
     """The mean loss, (R,), of the parameters (R, P) over the rows of x (B, D)."""
-    network = Network(units, activation, task, len(params), len(x), params.dtype)
+    network = Network(units, activation, task, len(params), params.dtype, len(x))
     network.forward(model.layers(params, units), np.ascontiguousarray(model.with_ones(x).T)[None])
     return network.loss(y[None]).mean(axis=1)
 
@@ -25,7 +25,7 @@ def losses(units: tuple[int, ...], activation: str, task: str, params: Array, x:
 def gradient(units: tuple[int, ...], activation: str, task: str, params: Array, x: Array, y: Array) -> Array:
     """The gradient, (R, P), of the mean loss over all rows."""
     grads = np.full_like(params, np.nan)
-    learner = Learner(units, activation, task, len(params), len(x), 1, params.dtype)
+    learner = Learner(units, activation, task, len(params), 1, params.dtype, len(x))
     weights, slots = model.layers(params, units), model.layers(grads, units)
     learner.differentiate(weights, slots, model.with_ones(x), y, np.arange(len(x))[None])
     return grads
@@ -71,13 +71,13 @@ def test_an_activation_has_its_known_value_at_two(name, expected):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_logits_of_any_size_have_a_finite_cross_entropy(dtype):
     """exp of a thousand would overflow: ln 2 for equal logits, 2000 for a sure mistake, 0 when it is right."""
-    network = Network((1, 2), "relu", "classification", 1, 3, dtype)
+    network = Network((1, 2), "relu", "classification", 1, dtype, 3)
     network.outputs[:, 0] = np.array([[1000, 1000, 1000], [1000, -1000, -1000]])
     np.testing.assert_allclose(network.cross_entropy(np.array([[0, 1, 0]])), [[np.log(2), 2000, 0]], rtol=1e-6)
 
 
 def test_squared_error_is_not_halved():
-    network = Network((1, 1), "relu", "regression", 1, 2, np.float64)
+    network = Network((1, 1), "relu", "regression", 1, np.float64, 2)
     network.outputs[0] = [[3.0, -1.0]]
     np.testing.assert_array_equal(network.squared_error(np.array([[1.0, 1.0]])), [[4.0, 4.0]])
 

@@ -176,6 +176,24 @@ clip_norm: [none, 1]
 """
 
 
+@pytest.mark.parametrize("stack_bytes", [1, 5_000, 10**9])
+@pytest.mark.parametrize("workers", [0, 1, 2, 3, 8])
+def test_no_stack_is_empty(tmp_path: Path, workers: int, stack_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsweep.plan.STACK_BYTES", stack_bytes)
+    runs = planned(tmp_path, "learning_rate: {log: [1e-3, 1], num: 5}\nseeds: 3").runs
+    for n in range(1, len(runs) + 1):
+        stacks = make_stacks(runs[:n], workers)
+        assert all(stack.runs for stack in stacks)
+        assert sum(len(stack.runs) for stack in stacks) == n
+
+
+def test_rates_of_many_steps_keep_stacks_small(tmp_path: Path) -> None:
+    plan = planned(
+        tmp_path, "width: 2\nbatch_size: 1\nepochs: 100000\nlearning_rate: {log: [1e-3, 1], num: 20}\nseeds: 1"
+    )
+    assert max(len(stack.runs) for stack in make_stacks(plan.runs, 1)) <= 5
+
+
 @pytest.mark.parametrize("workers", [0, 1, 2, 7])
 def test_stacks_hold_every_run_once_and_share_shapes(tmp_path: Path, workers: int) -> None:
     plan = planned(tmp_path, MIXED)

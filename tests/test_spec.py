@@ -57,8 +57,8 @@ def values(folder: Path, key: str, value: str) -> list[Any]:
     [
         ("dataset", "[iris, wine]", ["iris", "wine"]),
         ("dataset", "openml:mnist_784@1", ["openml:mnist_784@1"]),
-        ("dataset", "{file: data.csv, target: y}", ["data.csv"]),
-        ("dataset", "{file: data.npz, task: regression}", ["data.npz"]),
+        ("dataset", "{file: data.csv, target: y}", ["data.csv:y"]),
+        ("dataset", "{file: data.npz, task: regression}", ["data.npz:regression"]),
         ("dataset", "{idx: mnist}", ["mnist"]),
         ("task", "regression", ["regression"]),
         ("subset", "[0.5, 100, 1]", [0.5, 100, 1.0]),
@@ -266,7 +266,8 @@ def test_a_file_whose_name_cannot_be_a_folder_needs_one(tmp_path: Path) -> None:
 
 def test_files_are_found_from_the_sweep_files_folder(tmp_path: Path) -> None:
     (source,) = values(tmp_path, "dataset", "{file: ../data/t.csv, target: y, task: classification}")
-    assert (source.kind, source.target, source.task, source.label) == ("file", "y", "classification", "../data/t.csv")
+    assert (source.kind, source.target, source.task) == ("file", "y", "classification")
+    assert source.label == "../data/t.csv:y:classification"
     assert Path(source.location) == tmp_path / "../data/t.csv"
     (source,) = values(tmp_path, "dataset", "{idx: /data/mnist}")
     assert (source.kind, source.location) == ("idx", "/data/mnist")
@@ -744,3 +745,9 @@ def test_the_schema_follows_the_registry(name: str) -> None:
     forms = json_schema()["properties"]["optimizer"]["anyOf"][0]["anyOf"]
     (form,) = [form for form in forms[1:] if form["properties"]["name"] == {"const": name}]
     assert list(form["properties"]) == ["name", *default_settings("optimizer", name)]
+
+
+def test_an_override_wins_over_a_block(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("{dataset: iris, learning_rate: 0.1, blocks: [{epochs: 3}, {epochs: 4, width: 8}]}")
+    assert [block.axes["epochs"] for block in load_spec(path, ["epochs=1"]).blocks] == [[1], [1]]

@@ -88,15 +88,17 @@ def test_files_do_not_depend_on_the_stacking(spec: Path, stack_bytes: int, monke
 
 
 def test_a_machine_where_stacking_is_not_exact_trains_alone(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
+    sizes, notes = [], []
     monkeypatch.setattr(sweep, "stacking_is_exact", lambda: False)
 
-    def begin(_: plan.Plan, __: int, stacks: list[Stack]) -> sweep.Watch:
+    def begin(_: plan.Plan, __: int, stacks: list[Stack], note: str) -> sweep.Watch:
         sizes.extend(len(stack.runs) for stack in stacks)
+        notes.append(note)
         return lambda outcomes: None
 
     run(spec, begin=begin)
     assert sizes == [1] * 24
+    assert notes == [sweep.INEXACT]
 
 
 def test_a_changed_file_keeps_what_still_stands(spec: Path) -> None:
@@ -155,10 +157,41 @@ def test_fail_fast_stops_at_the_first_failure(spec: Path, monkeypatch: pytest.Mo
     assert 0 < result.trained < 24
 
 
-def test_a_time_limit_keeps_what_is_done(spec: Path) -> None:
-    result = run(spec, time_limit=1e-9)
+def test_a_time_limit_keeps_what_is_done(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([2.0, 1.0, 0.0])
+    monkeypatch.setattr(execute, "left", lambda deadline: next(seconds))
+    result = run(spec, time_limit=3)
+    monkeypatch.undo()
     assert 0 < result.trained < 24
     assert run(spec).trained == 24 - result.trained
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_time_limit_of_nothing_trains_nothing(spec: Path, workers: int) -> None:
+    result = run(spec, time_limit=0, workers=workers)
+    assert (result.trained, result.answer.entries) == (0, [])
+
+
+def test_a_time_limit_ends_workers_in_the_middle(spec: Path) -> None:
+    spec.write_text(TEXT.replace("epochs: 3", "epochs: 100000"))
+    start = time.monotonic()
+    run(spec, time_limit=1, workers=2)
+    assert time.monotonic() - start < 10
+
+
+def test_provenance_tells_of_those_who_trained(spec: Path) -> None:
+    provenance = run(spec).folder / "provenance.json"
+    before = provenance.read_bytes()
+    run(spec, workers=1)
+    assert provenance.read_bytes() == before
+
+
+def test_two_targets_of_one_file_are_two_datasets(spec: Path) -> None:
+    rows = [f"{i % 7},{i % 5},{'ab'[i % 2]},{'xyz'[i % 3]}" for i in range(60)]
+    (spec.parent / "t.csv").write_text("p,q,a,b\n" + "\n".join(rows))
+    files = "[{file: t.csv, target: a}, {file: t.csv, target: b}]"
+    result = run(spec, overrides=[f"dataset={files}", "width=4", "optimizer=sgd"])
+    assert [entry["setting"]["dataset"] for entry in result.answer.entries] == ["t.csv:a", "t.csv:b"]
 
 
 def test_the_sweep_file_is_kept_to_the_byte(spec: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -363,6 +365,19 @@ def test_flushing_changes_no_result(name, monkeypatch):
     monkeypatch.setattr(Group, "flush", lambda self: None)
     ((_, left),) = train_fully([run], data_for(run))
     np.testing.assert_array_equal(flushed, left)
+
+
+def test_a_trained_stack_leaves_nothing_behind():
+    """Without waiting for the cyclic collector: its arrays may be gigabytes."""
+    gc.disable()
+    try:
+        group = Group([RUN], data_for(RUN))
+        group.epoch(1)
+        gone = weakref.ref(group)
+        del group
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_every_row_is_met_once_an_epoch():

@@ -53,7 +53,7 @@ def print_summary(
     printer = Printer(console)
     entries = chosen(answer, by)
     shown = best_of_each_dataset(entries, top)
-    printer.say(headline(answer, seconds, trained), style="bold")
+    printer.say(*words.lines(headline(answer, seconds, trained), " · ", min(console.width, PROSE)), style="bold")
     printer.say(question(answer), *unfinished(answer), "")
     if not entries:
         return
@@ -104,7 +104,7 @@ def best_of_each_dataset(entries: Sequence[Entry], most: int | None) -> list[Ent
     return [entry for entry in entries if id(entry) in kept]
 
 
-def headline(answer: Answer, seconds: float | None, trained: int | None) -> str:
+def headline(answer: Answer, seconds: float | None, trained: int | None) -> list[str]:
     """The sweep, its data, its runs."""
     total = answer.counts["done"] + answer.counts["new"]
     datasets = answer.about["datasets"]
@@ -120,7 +120,7 @@ def headline(answer: Answer, seconds: float | None, trained: int | None) -> str:
     elif seconds is not None:
         runs += f"{f', {trained:,} trained now' if trained not in (None, total) else ''} in {words.duration(seconds)}"
     diverged = f", {answer.counts[DIVERGED]:,} diverged" if answer.counts[DIVERGED] else ""
-    return f"{answer.about['name']} · {data} · {runs}{diverged}"
+    return [answer.about["name"], data, f"{runs}{diverged}"]
 
 
 def question(answer: Answer) -> str:
@@ -280,9 +280,10 @@ def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     lengths = [len(values) for values in plan["axes"].values()]
     product = f" = {' × '.join(map(str, lengths))}" if math.prod(lengths) == plan["runs"] else ""
     states = "   ".join(f"{state} {plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed"))
+    line = f"{plan['runs']:,}{product}     {states}"
     lines = {
         "axes": [axis(key, values) for key, values in plan["axes"].items()],
-        "runs": [f"{plan['runs']:,}{product}     {states}"],
+        "runs": [line] if len(line) <= PROSE - 9 else [f"{plan['runs']:,}{product}", states],
     }
     if plan["duplicates"]:
         lines["twice"] = [f"{many(plan['duplicates'], 'run')} named more than once, trained once"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from lrsweep.vocabulary import (
     RETRIED,
     Choice,
     Data,
+    DataError,
+    Problem,
     RawData,
     Run,
     Scalar,
     Source,
+    SpecError,
     Stack,
-    UsageError,
     float_type,
 )
 
@@ -42,6 +44,9 @@ MEMORY_BYTES = 500_000_000
 
 FEWEST_RUNS = 4
 """Runs per stack below which runs are not cut for the workers' sake: a smaller stack loses more than it gains."""
+
+Mistake = tuple[str, str]
+"""A key of the sweep file, and what is wrong with its value."""
 
 SETTINGS = tuple(f.name for f in fields(Run) if f.name not in ("task", "learning_rate", "seed"))
 """A run's settings in the order of their CSV columns; the rate and the seed follow them."""
@@ -90,22 +95,46 @@ class Plan:
 
 
 def make_plan(spec: Spec) -> Plan:
-    """Every run that the spec asks for. Raises DataError and UsageError where data and settings do not go together."""
-    load = functools.cache(datasets.load)
+    """Every run that the spec asks for. Raises SpecError where its data cannot be had or does not go with a setting."""
+    data = load_all(spec)
     runs: dict[str, PlannedRun] = {}
     total = 0
     for block in spec.blocks:
         for values in block.combinations():
             total += 1
-            source: Source = values["dataset"]
-            data = load(source, source.task or values["task"])
-            run = Run(
-                seed=values["seeds"], **{k: v for k, v in values.items() if k not in ("seeds", "task")}, task=data.task
-            )
-            planned = PlannedRun(identity(run, data.fingerprint), run, data)
+            settings = {key: value for key, value in values.items() if key not in ("seeds", "task")}
+            raw = data[values["dataset"], values["task"]]
+            run = Run(seed=values["seeds"], task=raw.task, **settings)
+            planned = PlannedRun(identity(run, raw.fingerprint), run, raw)
             runs.setdefault(planned.run_id, planned)
-    check(spec, list(runs.values()))
+    alike = {(shape(one), one.run.schedule): one for one in runs.values()}
+    refuse(spec, [mistake for one in alike.values() for mistake in mistakes(spec, one)])
     return Plan(spec, tuple(runs.values()), total - len(runs))
+
+
+def load_all(spec: Spec) -> dict[tuple[Source, str | None], RawData]:
+    """The data of each dataset that the spec names, by it and the task that the spec sets."""
+    data: dict[tuple[Source, str | None], RawData] = {}
+    found: list[Mistake] = []
+    for source, task in {pair for block in spec.blocks for pair in product(block.axes["dataset"], block.axes["task"])}:
+        try:
+            data[source, task] = datasets.load(source, source.task or task)
+        except DataError as error:
+            found.append(("dataset", str(error)))
+    tasks = {str(source): raw.task for (source, _), raw in data.items()}
+    if len(set(tasks.values())) > 1:
+        said = ", ".join(f"{label} is {task}" for label, task in sorted(tasks.items()))
+        found.append(("dataset", f"a sweep has one task, but {said}; make two sweeps of it"))
+    refuse(spec, sorted(found))
+    return data
+
+
+def refuse(spec: Spec, found: Sequence[Mistake]) -> None:
+    """Raises SpecError with the mistakes, each at its key in the file."""
+    if found:
+        nowhere = Problem("")
+        problems = [replace(spec.places.get(key, nowhere), message=message) for key, message in dict.fromkeys(found)]
+        raise SpecError(str(spec.path), spec.text, problems)
 
 
 def identity(run: Run, fingerprint: str) -> str:
@@ -133,41 +162,32 @@ def settings(run: Run, named: Sequence[str]) -> dict[str, Scalar | None]:
     return {**row, "learning_rate": run.learning_rate, "seed": run.seed}
 
 
-def check(spec: Spec, planned: Sequence[PlannedRun]) -> None:
-    """Refuses what settings and data only show together. Raises UsageError."""
-    tasks = {str(one.run.dataset): one.run.task for one in planned}
-    if len(set(tasks.values())) > 1:
-        said = ", ".join(f"{dataset} is {task}" for dataset, task in tasks.items())
-        raise UsageError(f"{spec.path}: a sweep has one task, but {said}; make two sweeps of it")
-    alike = {(shape(one), one.run.schedule): one for one in planned}
-    for one in alike.values():
-        for mistake in mistakes(spec, one):
-            raise UsageError(f"{spec.path}: {mistake}")
-
-
-def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[str]:
-    """What is wrong with a run, each with its remedy."""
+def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[Mistake]:
+    """What is wrong with a run, as only its data shows."""
     run = planned.run
+    try:
+        total = planned.steps
+    except DataError as error:
+        yield "subset", str(error)
+        return
     scores = ("accuracy", "macro_f1") if run.task == "classification" else ("r2",)
     if not spec.objective.endswith(("loss", *scores)):
-        yield f"objective {spec.objective} does not exist in {run.task} ({run.dataset}); try val_{scores[0]}"
-    total = planned.steps
+        message = f"objective {spec.objective} does not exist in {run.task} ({run.dataset}); try val_{scores[0]}"
+        yield "objective", message
     warm = warmup_steps(dict(run.schedule.settings).get("warmup", 0), total)  # type: ignore[arg-type]
     if warm >= total:
-        yield f"warmup ({warm} steps) must be shorter than the run ({total} steps); lower warmup or raise epochs"
+        message = f"warmup ({warm} steps) must be shorter than the run ({total} steps); lower warmup or raise epochs"
+        yield "schedule", message
     for name, value in run.optimizer.settings:
         rounded = float(float_type(run.precision)(value))
         if rounded == 0 != value or rounded == 1 != value:
-            yield (
-                f"optimizer.{name} {value} is {rounded:g} in {run.precision}; "
-                f"move it away from {rounded:g}, or set precision: float64"
-            )
+            message = f"optimizer.{name} {value} is {rounded:g} in {run.precision}"
+            yield "optimizer", f"{message}; move it away from {rounded:g}, or set precision: float64"
     needed, memory = run_bytes(planned) + table_bytes(planned), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > memory / 2:
-        yield (
-            f"one run of width {run.width}, depth {run.depth}, batch_size {run.batch_size} and epochs {run.epochs} "
-            f"needs about {needed / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}; lower one of them"
-        )
+        size = f"width {run.width}, depth {run.depth}, batch_size {run.batch_size} and epochs {run.epochs}"
+        said = f"one run of {size} needs about {needed / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}"
+        yield "width" if run_bytes(planned) > table_bytes(planned) else "epochs", f"{said}; lower one of them"
 
 
 def table_bytes(planned: PlannedRun) -> int:

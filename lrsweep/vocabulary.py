@@ -181,7 +181,8 @@ class SpecError(UsageError):
 
     def __init__(self, origin: str, text: str, problems: list[Problem]) -> None:
         self.origin, self.text, self.problems = origin, text, problems
-        super().__init__(f"{origin}: {len(problems)} mistake{'s' if len(problems) > 1 else ''}")
+        more = f" (and {len(problems) - 1} more mistakes)" if len(problems) > 1 else ""
+        super().__init__(f"{origin}: {''.join(problem.message for problem in problems[:1])}{more}")
 
 
 class DataError(UsageError):

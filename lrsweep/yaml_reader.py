@@ -283,7 +283,7 @@ def draw(error: SpecError) -> str:
                ^^
     """
     problems = sorted(error.problems, key=lambda problem: (problem.origin, problem.line, problem.column))
-    drawn = [str(error)] if len(problems) > 1 else []
+    drawn = [f"{error.origin}: {len(problems)} mistakes"] if len(problems) > 1 else []
     for problem in problems[:MAX_REPORTED]:
         drawn.append(f"{problem.origin or error.origin}:{problem.line}:{problem.column}: {problem.message}")
         lines = (problem.text or error.text).split("\n")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrsweep.vocabulary import Choice
+from lrsweep.vocabulary import Choice, Problem
 
 Groups = list[tuple[str, ...]]
 """Keys whose values advance together: those of a zip, or one alone."""
@@ -97,7 +97,8 @@ def met(entry: Exclusion, values: dict[str, Any]) -> bool:
 class Spec:
     """A sweep file that has been read and found right.
 
-    `named` holds the settings of optimizers and schedules that the file names, as in `optimizer.momentum`.
+    `named` holds the settings of optimizers and schedules that the file names, as in `optimizer.momentum`. `text` and
+    `places` (of each key's value) are for those who find later that something is wrong with it.
     """
 
     path: Path
@@ -109,3 +110,5 @@ class Spec:
     select: str
     blocks: tuple[Block, ...]
     named: tuple[str, ...]
+    text: str
+    places: dict[str, Problem]

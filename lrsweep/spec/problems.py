@@ -58,12 +58,15 @@ class Problems:
         for node in walk(root):
             self.origins[id(node)] = (origin, text)
 
+    def at(self, node: Node, message: str = "") -> Problem:
+        """A problem at a node."""
+        return Problem(message, node.line, node.column, node.width, *self.origins.get(id(node), ("", "")))
+
     def add(self, node: Node, message: str) -> None:
         """Notes what is wrong at a node."""
-        origin, text = self.origins.get(id(node), ("", ""))
-        place = (origin, node.line, node.column)
+        problem = self.at(node, message)
+        place = (problem.origin, node.line, node.column)
         if node is self.root or place not in self.places:
-            problem = Problem(message, node.line, node.column, node.width, origin, text)
             self.told.setdefault((place, message), problem)
 
     def valid(self, label: str, node: Node, rule: Rule) -> Any:

@@ -98,8 +98,16 @@ class Reader:
         check_excludes(self.problems, drafts, blocks, self.max_runs)
         if self.problems.told:
             raise SpecError(str(self.path), self.text, list(self.problems.told.values()))
-        named = tuple(self.values.named)
-        return Spec(self.path, self.source, self.overrides, **about, blocks=tuple(blocks), named=named)
+        return Spec(
+            self.path,
+            self.source,
+            self.overrides,
+            **about,
+            blocks=tuple(blocks),
+            named=tuple(self.values.named),
+            text=self.text,
+            places={key: self.problems.at(node) for key, node in self.keys.items()},
+        )
 
     # --- Keys
 

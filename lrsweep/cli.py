@@ -47,25 +47,6 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
-TEMPLATE = """\
-# yaml-language-server: $schema=lrsweep.schema.json
-# The line above gives editors completion and help:  lrsweep schema > lrsweep.schema.json
-# Every key marked * takes one value or a list; the sweep is the product of all lists.
-
-dataset: digits               # * lrsweep list datasets, or {file: table.csv, target: column}
-subset: 1.0                   # * share of the training rows, or a number of them
-width: 64                     # * units per hidden layer; also {doubling: [16, 256]}
-depth: 1                      # * hidden layers; 0 is a linear model
-activation: relu              # * relu, tanh, gelu, logistic
-optimizer: [momentum, adam]   # * lrsweep list optimizers; settings: {name: momentum, momentum: [0.9, 0.95]}
-learning_rate: {log: [1e-4, 1], per_decade: 3}   # * or a list, or {log: [1e-4, 1], num: 13}
-schedule: constant            # * lrsweep list schedules; settings: {name: cosine, warmup: 0.1}
-batch_size: 32                # * or full
-epochs: 20                    # *
-seeds: 3                      # 0, 1, 2; each sets weights and data order, shared by all rates
-objective: val_loss           # what ranks the rates
-"""
-
 
 class Registry(StrEnum):
     """What `lrsweep list` can list."""
@@ -163,9 +144,11 @@ def init(
     debug: Debug = False,
 ) -> None:
     """Write a commented sweep file to start from."""
+    from lrsweep.spec import template
+
     try:
         with file.open("x", encoding="utf-8") as opened:
-            opened.write(TEMPLATE)
+            opened.write(template())
     except FileExistsError:
         raise StoreError(f"{file} exists already; name another file, or remove it first") from None
     except OSError as error:

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lrsweep import __version__
-from lrsweep.cli import TEMPLATE, app
-from lrsweep.spec import load_spec
+from lrsweep.cli import app
+from lrsweep.spec import load_spec, template
 
 TEXT = "{dataset: iris, width: 4, learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
 COMMANDS = ["init", "plan", "run", "report", "list", "schema"]
@@ -60,7 +60,7 @@ def test_no_command_is_usage() -> None:
 
 def test_init_writes_a_file_that_loads_and_will_not_overwrite_it(spec: Path) -> None:
     _, said = lrsweep("init", "new.yaml")
-    assert Path("new.yaml").read_text() == TEMPLATE
+    assert Path("new.yaml").read_text() == template()
     assert load_spec(Path("new.yaml")).name == "new"
     assert "Next: lrsweep plan new.yaml" in said
     _, said = lrsweep("init", "new.yaml", code=3)

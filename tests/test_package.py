@@ -40,6 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {path.name.split("-")[0] for path in wheel.iterdir()} == {"lrsweep"}
     assert (wheel / "lrsweep" / "py.typed").exists()
+    assert (wheel / "lrsweep" / "spec" / "template.yaml").exists()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "optimizers"]])

@@ -83,6 +83,13 @@ def test_the_order_is_question_answer_doubt_picture_action_files() -> None:
     assert places == sorted(places)
 
 
+def test_a_best_epoch_is_not_what_was_tested() -> None:
+    """The test rows are measured once, after the last epoch."""
+    runs = [row | {"best_val_loss": row["val_loss"] / 2} for row in rows({0.01: [0.1, 0.2], 0.1: [0.3, 0.4]})]
+    assert "with that choice at the final epoch." in printed(answered(runs, select="best"))
+    assert "with that choice." in printed(answered(runs))
+
+
 def test_stale_runs_are_shown_with_all() -> None:
     answer = two_optimizers()
     stale = replace(answer, stale=answer.runs.head(2))

@@ -72,7 +72,7 @@ def print_summary(
         printer.draw(drawing.sparklines(answer, pictured[0], console.width))
     for entry in act[:MOST_VALUES]:
         printer.say(entry["advice"].split("\n")[0], style="bold green")
-        printer.say(*tested(entry))
+        printer.say(*tested(answer, entry))
     if show_all and answer.stale is not None and len(answer.stale):
         printer.say("", "Stale runs, kept but not ranked:")
         printer.table(stale_table(answer, answer.stale))
@@ -252,11 +252,12 @@ def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[str]:
         yield ""
 
 
-def tested(entry: Entry) -> Iterator[str]:
+def tested(answer: Answer, entry: Entry) -> Iterator[str]:
     """What the choice scores on the rows that decided nothing."""
+    when = " at the final epoch" if answer.objective.startswith("best_") else ""
     for key, title in (("test_accuracy", "test accuracy"), ("test_r2", "test R²")):
         if entry.get(key) is not None:
-            yield f"{title} {entry[key]:.3f} with that choice."
+            yield f"{title} {entry[key]:.3f} with that choice{when}."
 
 
 def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:

@@ -1,8 +1,15 @@
 """The door: what a sweep file may say, and every message about it. Behind the door nothing is checked again."""
 
+from pathlib import Path
+
 from lrsweep.spec.keys import SWEEP_KEYS, default_settings
 from lrsweep.spec.model import Block, Spec
 from lrsweep.spec.reader import load_spec
 from lrsweep.spec.schema import json_schema
 
-__all__ = ["SWEEP_KEYS", "Block", "Spec", "default_settings", "json_schema", "load_spec"]
+__all__ = ["SWEEP_KEYS", "Block", "Spec", "default_settings", "json_schema", "load_spec", "template"]
+
+
+def template() -> str:
+    """A commented sweep file to start from."""
+    return Path(__file__).with_name("template.yaml").read_text("utf-8")

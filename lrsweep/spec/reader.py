@@ -34,7 +34,7 @@ def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = MAX_RUN
         with path.open("rb") as file:
             source = file.read(MAX_BYTES + 1)
     except OSError as error:
-        remedy = f"name a sweep file, or write one: lrsweep init {path.name}"
+        remedy = f"name a sweep file, or write one: lrsweep init {path.name or 'sweep.yaml'}"
         raise UsageError(f"{path}: {error.strerror}; {remedy}") from error
     return Reader(path, source, overrides, min(max_runs, MOST_RUNS)).spec()
 

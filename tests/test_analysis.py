@@ -331,3 +331,7 @@ def test_regression_reports_r2() -> None:
 def test_the_document_is_plain_json() -> None:
     answer = answered(rows({0.1: [None, None], 1.0: [0.5, 0.6]}, width=16), rows({0.1: [None, None]}, width=32))
     assert json.loads(json.dumps(answer.document(), allow_nan=False)) == answer.document()
+
+
+def test_an_answer_at_the_prompt_is_its_sentence() -> None:
+    assert repr(answered(rows(VALLEY))) == f"<Answer of made-up: {entry(rows(VALLEY))['advice'].splitlines()[0]}>"

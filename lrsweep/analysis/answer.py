@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer:
     """All that a report shows. `about` is what the conductor stored of the sweep, `counts` are the store's.
 
@@ -28,6 +28,11 @@ class Answer:
     recommendation: dict[str, Any]
     stale: pd.DataFrame | None = None
     folder: str = ""
+
+    def __repr__(self) -> str:
+        """The sentence to act on; the frames would fill the screen."""
+        said = self.entries[0]["advice"].split("\n")[0] if self.entries else "no run is trained yet"
+        return f"<Answer of {self.about['name']}: {said}>"
 
     @property
     def objective(self) -> str:

@@ -102,12 +102,12 @@ def make_plan(spec: Spec) -> Plan:
     for block in spec.blocks:
         for values in block.combinations():
             total += 1
-            settings = {key: value for key, value in values.items() if key not in ("seeds", "task")}
             raw = data[values["dataset"], values["task"]]
-            run = Run(seed=values["seeds"], task=raw.task, **settings)
+            rest = {key: value for key, value in values.items() if key not in ("seeds", "task")}
+            run = Run(seed=values["seeds"], task=raw.task, **rest)
             planned = PlannedRun(identity(run, raw.fingerprint), run, raw)
             runs.setdefault(planned.run_id, planned)
-    alike = {(shape(one), one.run.schedule): one for one in runs.values()}
+    alike = {(shape(one), one.run.optimizer, one.run.schedule): one for one in runs.values()}
     refuse(spec, [mistake for one in alike.values() for mistake in mistakes(spec, one)])
     return Plan(spec, tuple(runs.values()), total - len(runs))
 

@@ -50,7 +50,7 @@ def plan(
     workers: int | None = None,
     max_runs: int = MAX_RUNS,
 ) -> Preview:
-    """What `run` would do. Trains three steps of each shape for the estimate, and writes nothing."""
+    """What `run` would do. Trains a few steps of each shape to estimate, and writes nothing but the data's cache."""
     planned = make_plan(load_spec(Path(path), overrides, max_runs))
     folder = Path(results) / planned.spec.name
     statuses: dict[str, str] = {}
@@ -79,7 +79,7 @@ def run(
     """Trains the runs that the results folder lacks, and answers from all of them.
 
     `begin` is told the plan, the number of stale runs, the stacks and a note; it returns what to call with outcomes.
-    A `time_limit` is looked at when a stack ends, and ends the others where they are: their runs are not stored.
+    At the `time_limit`, in seconds, what is training is ended and not stored; in this process it ends with its stack.
     Raises the errors of `vocabulary`; whatever ends it, finished runs are kept and the files are written.
     """
     start = time.perf_counter()

@@ -251,6 +251,7 @@ def test_no_runs_make_no_stacks() -> None:
             "schedule: {name: cosine, warmup: 9007199254740992}",
             r"must be shorter than the run \(40 steps\); lower warmup",
         ),
+        ("optimizer: {name: adam, beta2: [0.99999999, 0.9]}", r"optimizer.beta2 0.99999999 is 1 in float32; move it"),
         ("schedule: {name: cosine, warmup: 0.9}\nepochs: 1", r"warmup \(2 steps\) must be shorter than the run \(2"),
         ("objective: val_r2", "objective val_r2 does not exist in classification .*; try val_accuracy"),
         (

@@ -71,10 +71,10 @@ def label(setting: Mapping[str, Scalar | None], default: str) -> str:
 def written(rate: float) -> str:
     """A rate as people write it: three digits are more than anyone needs.
 
-    >>> written(0.00316228), written(1.0), written(3.16228e-05), written(1000.0)
-    ('0.00316', '1', '3.16e-05', '1000')
+    >>> written(0.00316228), written(1.0), written(3.16228e-05), written(1000.0), written(1e300)
+    ('0.00316', '1', '3.16e-05', '1000', '1e+300')
     """
-    return f"{rate:.3g}" if rate < 999.5 else f"{rate:.0f}"
+    return f"{rate:.0f}" if 999.5 <= rate < 1e6 else f"{rate:.3g}"
 
 
 def _by_setting(frame: pd.DataFrame, about: Mapping[str, Any]) -> Iterator[pd.DataFrame]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
 
+import engine_cases
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,29 +22,10 @@ import sklearn.datasets
 from lrsweep.datasets import DATASETS, cached, load, prepare, split_sizes
 from lrsweep.datasets.cache import cache_folder
 from lrsweep.datasets.split import split_order
-from lrsweep.vocabulary import Choice, Data, DataError, RawData, Run, Source
+from lrsweep.vocabulary import Data, DataError, RawData, Source
 
 DIGITS = Source("name", "digits")
-RUN = Run(
-    dataset=DIGITS,
-    task="classification",
-    subset=1.0,
-    validation=0.2,
-    test=0.2,
-    split_seed=0,
-    standardize=True,
-    width=64,
-    depth=1,
-    activation="relu",
-    optimizer=Choice("momentum"),
-    learning_rate=0.1,
-    schedule=Choice("constant"),
-    batch_size=32,
-    epochs=20,
-    clip_norm=None,
-    precision="float64",
-    seed=0,
-)
+RUN = replace(engine_cases.RUN, dataset=DIGITS)
 
 
 @pytest.fixture(autouse=True)

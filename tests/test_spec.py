@@ -10,13 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lrsweep.datasets import DATASETS
+from lrsweep.datasets import DATASETS, did_you_mean
 from lrsweep.engine.model import ACTIVATIONS
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES
-from lrsweep.spec import SWEEP_KEYS, Spec, default_settings, json_schema, load_spec
-from lrsweep.spec.keys import AXES, FIELDS, LATER, LATER_NAMES, OBJECTIVES, RUN_KEYS, SYNONYMS
-from lrsweep.spec.problems import suggestion
+from lrsweep.spec import Spec, default_settings, json_schema, load_spec
+from lrsweep.spec.keys import AXES, FIELDS, LATER, LATER_NAMES, OBJECTIVES, RUN_KEYS, SWEEP_KEYS, SYNONYMS
 from lrsweep.vocabulary import Choice, SpecError, UsageError
 from lrsweep.yaml_reader import draw
 
@@ -380,7 +379,7 @@ def test_a_setting_beside_the_keys_is_led_to_its_place(tmp_path: Path, word: str
 
 
 def test_a_word_near_nothing_gets_no_suggestion(tmp_path: Path) -> None:
-    assert suggestion("xyzzy", FIELDS) == ""
+    assert did_you_mean("xyzzy", FIELDS) == ""
     (found,) = refused(tmp_path, "xyzzy: 1")
     assert found == "3:1: 'xyzzy' is not a key of a sweep file; remove it, or see lrsweep schema"
 

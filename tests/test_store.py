@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrsweep import store as module
 from lrsweep.store import DATABASE, Store, next_backup, set_aside, write_file
 from lrsweep.vocabulary import CURVE_COLUMNS, FORMAT, NUMERICS, Array, BusyError, Outcome, StoreError
 
@@ -243,7 +242,7 @@ def test_results_of_other_numerics_are_kept_but_never_taken_for_done(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add([outcome("r0")])
-    monkeypatch.setattr(module, "NUMERICS", NUMERICS + 1)
+    monkeypatch.setattr("lrsweep.store.database.NUMERICS", NUMERICS + 1)
     store.set_plan(PLAN, ABOUT)
     assert store.statuses() == {}
     assert store.runs().empty

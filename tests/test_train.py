@@ -373,9 +373,9 @@ def test_a_trained_stack_leaves_nothing_behind():
     try:
         group = Group([RUN], data_for(RUN))
         group.epoch(1)
-        gone = weakref.ref(group)
+        gone = [weakref.ref(group), weakref.ref(group.learner(16)), weakref.ref(group.network(23))]
         del group
-        assert gone() is None
+        assert [ref() for ref in gone] == [None] * 3
     finally:
         gc.enable()
 

@@ -9,5 +9,6 @@ scikit-learn and pandas take 1.6 s and 0.5 s to import, so only functions that r
 from lrsweep.datasets.cache import cached, load
 from lrsweep.datasets.readers import DATASETS, Dataset
 from lrsweep.datasets.split import data_key, prepare, split_sizes
+from lrsweep.datasets.tables import did_you_mean
 
-__all__ = ["DATASETS", "Dataset", "cached", "data_key", "load", "prepare", "split_sizes"]
+__all__ = ["DATASETS", "Dataset", "cached", "data_key", "did_you_mean", "load", "prepare", "split_sizes"]

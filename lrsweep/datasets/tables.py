@@ -128,5 +128,10 @@ def listing(words: list[str], most: int = 10) -> str:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean …?` with the nearest choice, or nothing."""
-    return "".join(f"; did you mean {choice}?" for choice in difflib.get_close_matches(word, list(choices), n=1))
+    """`; did you mean width?`, or nothing.
+
+    >>> did_you_mean("widht", ["width", "depth"])
+    '; did you mean width?'
+    """
+    close = difflib.get_close_matches(word.lower()[:64], list(choices), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

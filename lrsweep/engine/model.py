@@ -145,7 +145,7 @@ class Network:
     """Workspace in which R runs pass over B rows: nothing of any size is allocated on the way."""
 
     def __init__(self, units: Sequence[int], activation: str, task: str, n_runs: int, dtype: Any, n_rows: int) -> None:
-        self.activation = ACTIVATIONS[activation]
+        self.activation, self.task = ACTIVATIONS[activation], task
         self.hidden = [np.empty((n_runs, n + 1, n_rows), dtype) for n in units[1:-1]]
         self.slopes: list[Array | None] = [None] * len(self.hidden)
         columns = n_runs * n_rows
@@ -155,7 +155,6 @@ class Network:
         # A probability below 1e-26 moves nothing, but as a subnormal number it made a step of a run at a high rate,
         # whose logits lie far apart, up to three times as long. The loss is of the logits as they are.
         self.lowest = np.asarray(0.7 * np.log(np.finfo(dtype).tiny), dtype)
-        self.loss = self.cross_entropy if task == "classification" else self.squared_error
 
     def forward(self, weights: Sequence[Array], x: Array) -> None:
         """Leaves logits or predictions in `outputs` (C, R, B); x is (S, D + 1, B) with its row of ones."""
@@ -166,6 +165,10 @@ class Network:
             z[:, -1] = 1
             signal = z
         product(weights[-1], signal, out=self.outputs.transpose(1, 0, 2))
+
+    def loss(self, targets: Array) -> Array:
+        """The loss of each row, (R, B), for targets (1 or R, B); `outputs` become its derivative."""
+        return self.cross_entropy(targets) if self.task == "classification" else self.squared_error(targets)
 
     def cross_entropy(self, labels: Array) -> Array:
         """Each row's −ln p(label), (R, B), for labels (1 or R, B); `outputs` become its derivative, p − one-hot."""

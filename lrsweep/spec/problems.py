@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
+from lrsweep.datasets import did_you_mean
 from lrsweep.spec.keys import LATER_NAMES, Rule
 from lrsweep.vocabulary import Problem
 from lrsweep.yaml_reader import Node, short
@@ -95,7 +95,7 @@ class Problems:
 
     def hint(self, word: str, choices: Iterable[str]) -> str:
         """`; did you mean width?`, or nothing."""
-        return suggestion(word, choices) if len(self.told) < MAX_HINTS else ""
+        return did_you_mean(word, choices) if len(self.told) < MAX_HINTS else ""
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -113,16 +113,6 @@ def phrase(error: ValidationError, example: Any) -> str:
     first = error.errors()[0]
     words = PHRASES.get(first["type"], first["msg"][:1].lower() + first["msg"][1:])
     return words.format(example=example, **first.get("ctx", {}))
-
-
-def suggestion(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean width?`, or nothing.
-
-    >>> suggestion("widht", ["width", "depth"])
-    '; did you mean width?'
-    """
-    close = difflib.get_close_matches(word.lower()[:64], list(choices), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def shown(value: Any) -> str:

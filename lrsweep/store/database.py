@@ -7,24 +7,19 @@ any number may read meanwhile. The rollback journal rather than WAL, so that net
 from __future__ import annotations
 
 import csv
-import errno
-import fcntl
 import json
-import os
-import platform
-import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
-from io import FileIO, StringIO
-from itertools import chain, count
+from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from lrsweep.store.folder import explained, lock, write_file
 from lrsweep.vocabulary import (
     CRASHED,
     CURVE_COLUMNS,
@@ -35,7 +30,6 @@ from lrsweep.vocabulary import (
     NUMERICS,
     STOPPED,
     Array,
-    BusyError,
     Outcome,
     Scalar,
     StoreError,
@@ -126,12 +120,12 @@ class Store:
         """Open a folder to write it, made where it is missing. Raises BusyError while another process writes it."""
         path = folder / DATABASE
         with ExitStack() as resources:
-            with _explained(folder):
+            with explained(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-                resources.enter_context(_lock(folder))
+                resources.enter_context(lock(folder))
                 for leftover in folder.glob(".*.tmp"):
                     leftover.unlink()
-            with _explained(path):
+            with explained(path):
                 database = resources.enter_context(_connect(path, "rwc"))
                 if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
                     database.executescript(SCHEMA)
@@ -144,7 +138,7 @@ class Store:
     def open(cls, folder: Path) -> Self:
         """Open a folder to read it, whether or not another process writes it."""
         path = folder / DATABASE
-        with ExitStack() as resources, _explained(path):
+        with ExitStack() as resources, explained(path):
             if not path.exists() or path.stat().st_size == 0:
                 raise StoreError(f"{folder} holds no results (no {DATABASE} in it); `lrsweep run` makes them")
             # Not mode=ro: a reader too must be able to roll back what a killed writer left half done.
@@ -173,13 +167,13 @@ class Store:
 
     def about(self) -> dict[str, Any]:
         """What `set_plan` was told of the sweep; empty before the first plan."""
-        with _explained(self._path):
+        with explained(self._path):
             row = self._database.execute("SELECT value FROM meta WHERE key = 'about'").fetchone()
             return dict(json.loads(row[0])) if row else {}
 
     def statuses(self) -> dict[str, str]:
         """run_id → status of every run that the present numerics trained, stale ones too."""
-        with _explained(self._path):
+        with explained(self._path):
             return dict(self._database.execute("SELECT run_id, status FROM runs WHERE numerics = ?", [NUMERICS]))
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
@@ -201,7 +195,7 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """How many runs of the plan are done and new, how many stored ones are stale, and the done ones by status."""
-        with _explained(self._path):
+        with explained(self._path):
             by_status = Counter(dict(self._database.execute("SELECT status, count(*) FROM planned GROUP BY status")))
             [stale] = self._database.execute("SELECT count(*) FROM stale").fetchone()
         new = by_status.pop(None, 0)
@@ -236,7 +230,7 @@ class Store:
     def _runs(self, query: str) -> tuple[list[str], list[Record]]:
         """Columns and rows. Settings of runs not yet done have columns too, so that these stay as a sweep goes on."""
         described, measured = [], []
-        with _explained(self._path):
+        with explained(self._path):
             for run_id, status, reason, settings, metrics in self._database.execute(query):
                 described.append({"run_id": run_id, "status": status, "reason": reason} | json.loads(settings))
                 measured.append(json.loads(metrics) if status else {})
@@ -245,13 +239,13 @@ class Store:
         return columns, [settings | metrics for settings, metrics in rows if settings["status"]]
 
     def _timings(self) -> tuple[list[str], list[Record]]:
-        with _explained(self._path):
+        with explained(self._path):
             records = [{"run_id": run_id} | json.loads(timing) for run_id, timing in self._database.execute(TIMINGS)]
         return _union([{"run_id": None}, *records]), records
 
     def _curves(self) -> Iterator[tuple[str, Array]]:
         """run_id and (epochs_done + 1, len(CURVE_COLUMNS)), one by one, since all of them may be gigabytes."""
-        with _explained(self._path):
+        with explained(self._path):
             for run_id, curve in self._database.execute(CURVES):
                 yield run_id, np.frombuffer(curve, "<f8").reshape(-1, len(CURVE_COLUMNS))
 
@@ -262,62 +256,8 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All of it or nothing, also if the process is killed or the disk is full."""
-        with _explained(self._path), self._database:
+        with explained(self._path), self._database:
             yield
-
-
-def write_file(path: Path, content: bytes | Iterable[str]) -> None:
-    """Write a file whole or not at all: a reader, a crash or a full disk finds the old one or the new one.
-
-    Raises StoreError, and then leaves the old file in place.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    chunks = [content] if isinstance(content, bytes) else map(str.encode, content)
-    with _explained(path):
-        try:
-            with temporary.open("xb") as file:
-                file.writelines(chunks)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def next_backup(folder: Path) -> Path:
-    """Where `--fresh` keeps an old folder: the first free `<name>.bak-N`.
-
-    >>> next_backup(Path("results/digits")).name
-    'digits.bak-1'
-    """
-    return next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.bak-{n}")).exists())
-
-
-def set_aside(folder: Path) -> Path:
-    """Rename a folder to its next backup, and return that. Raises BusyError while a sweep writes it."""
-    with _explained(folder), _lock(folder):
-        return folder.rename(next_backup(folder))
-
-
-def _lock(folder: Path) -> FileIO:
-    """Take the folder for this process until the file is closed. The kernel frees it however the process ends.
-
-    So it is never stale and nobody has to remove it; what the file says is for people only.
-    """
-    with ExitStack() as opened:
-        lock = opened.enter_context((folder / ".lock").open("ab+", buffering=0))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            holder = lock.read().decode() or "another process"
-            raise BusyError(f"{folder} is already being written by {holder}; wait for it or stop it") from error
-        lock.truncate(0)
-        lock.write(f"pid {os.getpid()} on host {platform.node()} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
-        opened.pop_all()
-        return lock
 
 
 def _connect(path: Path, mode: str) -> closing[sqlite3.Connection]:
@@ -375,47 +315,3 @@ def _frame(columns: list[str], rows: Any) -> pd.DataFrame:
 def _union(records: Iterable[Mapping[str, object]]) -> list[str]:
     """All keys, in the order in which they first appear."""
     return list(dict.fromkeys(chain.from_iterable(records)))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what the system, SQLite or a row that cannot be decoded raises into one line for the user."""
-    try:
-        yield
-    except (OSError, sqlite3.Error, ValueError) as error:
-        raise StoreError(_explanation(path, error)) from error
-
-
-def _explanation(path: Path, error: Exception) -> str:
-    match _code(error):
-        case "ENOSPC" | "EDQUOT" | "SQLITE_FULL":
-            remedy = "what is finished is safe; free space and run the same command again"
-            return f"no space left on {path.parent}; {remedy}"
-        case "EACCES" | "EPERM" | "EROFS" | "SQLITE_READONLY" | "SQLITE_PERM" | "SQLITE_CANTOPEN":
-            return f"{path} cannot be opened or written; change its permissions, or name another folder with --results"
-        case "EEXIST" | "ENOTDIR":
-            return f"{path} must be a folder, but a file or a dangling link is in its way; move or remove that"
-        case "SQLITE_BUSY" | "SQLITE_LOCKED":
-            return f"{path} is held by another program; close that and run the same command again"
-        case "SQLITE_NOTADB" | "SQLITE_CORRUPT":
-            return f"{path} is damaged ({error}); start afresh with --fresh, which keeps the old folder"
-        case _:
-            reason = error.strerror if isinstance(error, OSError) else error
-            return f"{path}: {reason}; mend that, or name another folder with --results"
-
-
-def _code(error: Exception) -> str:
-    """The name of an error without SQLite's extensions: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
-    if isinstance(error, OSError):
-        return errno.errorcode.get(error.errno or 0, "")
-    name: str = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")  # none: a row that cannot be decoded
-    return "_".join(name.split("_")[:2])

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from lrsweep import datasets
+from lrsweep.plan import make_plan
 from lrsweep.spec import load_spec
-from lrsweep.sweep import make_plan
 from lrsweep.vocabulary import Data
 
 WIDTHS = (16, 64, 256)

@@ -21,8 +21,9 @@ test: .venv/dev.stamp
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest -m soak
 
+# JAX and PyTorch take part where they are installed: $(BIN)/pip install -e '.[bench]' torch; BENCH=--help for options.
 bench: .venv/dev.stamp
-	$(BIN)/python tests/bench/bench.py
+	$(BIN)/python tests/bench/bench.py $(BENCH)
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix

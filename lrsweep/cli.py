@@ -6,20 +6,16 @@ import functools
 import json
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
 from lrsweep import __version__
-from lrsweep.vocabulary import DIVERGED, MAX_RUNS, LrsweepError, Outcome, SpecError, Stack, StoreError, UsageError
-
-if TYPE_CHECKING:
-    from lrsweep.plan import Plan
+from lrsweep.live import View, tell
+from lrsweep.vocabulary import MAX_RUNS, LrsweepError, SpecError, StoreError, UsageError
 
 P = ParamSpec("P")
 
@@ -94,12 +90,6 @@ def explained(error: LrsweepError) -> str:
 
         return draw(error)
     return f"lrsweep: {error}"
-
-
-def tell(text: str, quiet: bool = False) -> None:
-    """Talk, on stderr."""
-    if not quiet:
-        print(text, file=sys.stderr, flush=True)
 
 
 def end_orderly(*_: object) -> None:
@@ -265,22 +255,63 @@ def report(
     tell(f"Next: {same_again(about['spec_path'], about['overrides'], results)}", quiet)
 
 
+@app.command()
+@command
+def coordcheck(
+    spec: Spec,
+    override: Override = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Steps to train.")] = 3,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", help="The rate. Default: the middle one of the file's.", show_default=False),
+    ] = None,
+    max_runs: MaxRuns = MAX_RUNS,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check that activations keep their size across widths; exit 1 where a layer's do not."""
+    from lrsweep.coordcheck import Finding, check, document, exit_code
+    from lrsweep.report.coordinates import print_finding, print_legend
+
+    findings: list[Finding] = []
+    for finding in check(spec, overrides=override or (), steps=steps, rate=rate, max_runs=max_runs):
+        if not as_json and not findings:
+            print_legend(steps)
+        findings.append(finding)
+        if not as_json:
+            print_finding(finding)
+    if as_json:
+        print_json(document(findings, steps))
+    tell(f"Next: {after_check(spec, override or (), findings)}", quiet)
+    raise typer.Exit(exit_code(findings))
+
+
 @app.command(name="list")
 @command
 def list_(
     what: Annotated[Registry, typer.Argument(help="What to list.", show_default=False)],
+    draw: Annotated[bool, typer.Option("--draw", help="Draw the schedules.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """List datasets, optimizers or schedules, with defaults and sources."""
-    rows = registry_rows(what)
-    if as_json:
-        print_json({"schema_version": 1, what.value: rows})
-    else:
-        from lrsweep.report.terminal import print_rows
+    from lrsweep import catalogue
 
-        print_rows(rows)
+    if draw and what is not Registry.schedules:
+        raise UsageError(f"--draw is for schedules, not for {what.value}: lrsweep list schedules --draw")
+    rows = catalogue.entries(what.value)
+    drawings = list(catalogue.drawings()) if draw else []
+    if as_json:
+        print_json({"schema_version": 1, what.value: rows} | ({"drawings": drawings} if draw else {}))
+    else:
+        from lrsweep.report.listing import print_drawings, print_rows
+
+        if draw:
+            print_drawings(drawings, rows)
+        else:
+            print_rows(rows)
     tell("Next: lrsweep init", quiet)
 
 
@@ -292,32 +323,6 @@ def schema(quiet: Quiet = False, debug: Debug = False) -> None:
 
     print_json(json_schema())
     tell("Next: lrsweep init", quiet)
-
-
-def registry_rows(what: Registry) -> list[dict[str, Any]]:
-    """A registry's entries: name, settings with their defaults, description, source."""
-    if what is Registry.datasets:
-        from lrsweep.datasets import DATASETS
-
-        return [
-            {"name": name, "task": entry.task, "description": entry.description, "source": entry.source}
-            for name, entry in DATASETS.items()
-        ]
-    from lrsweep.engine.optimizers import OPTIMIZERS
-    from lrsweep.engine.schedules import SCHEDULES
-    from lrsweep.spec import default_settings
-
-    registries: dict[str, dict[str, Any]] = {"optimizer": {**OPTIMIZERS}, "schedule": {**SCHEDULES}}
-    key = what.value.removesuffix("s")
-    return [
-        {
-            "name": name,
-            "settings": default_settings(key, name),
-            "description": " ".join((rule.__doc__ or "").split()),
-            "source": rule.source,
-        }
-        for name, rule in registries[key].items()
-    ]
 
 
 def show(answer: Any, as_json: bool, **how: Any) -> None:
@@ -332,52 +337,28 @@ def show(answer: Any, as_json: bool, **how: Any) -> None:
         print_summary(answer, Console(highlight=False), **how)
 
 
-class View:
-    """What a person sees on stderr while a sweep runs."""
+def after_check(spec: Path, overrides: Sequence[str], findings: Sequence[dict[str, Any]]) -> str:
+    """The command that follows a coordinate check: the sweep, or the check of what may pass."""
+    from lrsweep.engine.coordinates import FAILS
 
-    def __init__(self, quiet: bool) -> None:
-        self.quiet, self.shown = quiet, ExitStack()
-        self.done = self.diverged = 0
-        self.best: tuple[float, str] | None = None
-
-    def begin(self, planned: Plan, stale: int, stacks: list[Stack], note: str) -> Callable[[list[Outcome]], None]:
-        """Says what is about to happen, and opens the live block."""
-        from lrsweep.report.terminal import progress
-
-        spec, self.total = planned.spec, sum(len(stack.runs) for stack in stacks)
-        finished, aside = len(planned.runs) - self.total, f", {stale:,} stale" if stale else ""
-        tell(f"{spec.name}  {len(planned.runs):,} runs: {finished:,} done, {self.total:,} to train{aside}", self.quiet)
-        for line in (f"duplicates: {planned.duplicates:,}, counted once" if planned.duplicates else "", note):
-            if line:
-                tell(line, self.quiet)
-        self.objective = f"best_{spec.objective}" if spec.select == "best" else spec.objective
-        self.runs = {one.run_id: one.run for one in planned.runs}
-        title = f"{spec.name}  {self.total:,} runs in {len(stacks):,} stacks"
-        self.update = self.shown.enter_context(progress(self.total, self.quiet or not stacks, title))
-        return self.watch
-
-    def watch(self, outcomes: list[Outcome]) -> None:
-        """Moves the block on by a stack."""
-        self.done += len(outcomes)
-        self.diverged += sum(outcome.status == DIVERGED for outcome in outcomes)
-        sign = 1 if self.objective.endswith("loss") else -1
-        for outcome in outcomes:
-            value = outcome.metrics.get(self.objective, float("nan"))
-            if sign * value < (self.best[0] if self.best else float("inf")):
-                run = self.runs[outcome.run_id]
-                name = f"{run.optimizer.name} {run.learning_rate:.3g}"
-                self.best = sign * value, f"{name} → {self.objective} {value:.3g}"
-        self.update(self.done, self.total, self.best[1] if self.best else "", self.diverged)
-
-    def end(self) -> None:
-        """Takes the block away."""
-        self.shown.close()
+    checked = {finding["setting"]["parametrization"] for finding in findings}
+    failing = [finding for finding in findings if finding["verdict"] == FAILS]
+    if not failing:
+        return same_again(spec, overrides)
+    in_mup = [finding["rate"] for finding in failing if finding["setting"]["parametrization"] == "mup"]
+    if in_mup:
+        return f"{same_again(spec, overrides, command='coordcheck')} --rate {min(in_mup) / 10:.3g}"
+    others = [override for override in overrides if not override.startswith("parametrization=")]
+    command = "run" if "mup" in checked else "coordcheck"
+    return same_again(spec, [*others, "parametrization=mup"], command=command)
 
 
-def same_again(spec: Path | str, overrides: Sequence[str], results: Path) -> str:
+def same_again(
+    spec: Path | str, overrides: Sequence[str], results: Path = Path("results"), command: str = "run"
+) -> str:
     """The command that goes on with a sweep."""
     options = "".join(f" -o {shlex.quote(override)}" for override in overrides)
-    return f"lrsweep run {shlex.quote(str(spec))}{options}{elsewhere(results)}"
+    return f"lrsweep {command} {shlex.quote(str(spec))}{options}{elsewhere(results)}"
 
 
 def elsewhere(results: Path) -> str:

@@ -24,7 +24,7 @@ MAX_RUNS = 10_000
 FORMAT = 1
 """Layout of the results folder; raised when the database changes shape."""
 
-NUMERICS = 1
+NUMERICS = 2
 """Raised by any change that alters a run's numbers by one bit, so that old and new results never mix."""
 
 FINISHED, DIVERGED, STOPPED, FAILED, CRASHED = "finished", "diverged", "stopped", "failed", "crashed"
@@ -58,6 +58,51 @@ class Choice:
         return f"{self.name}({inside})" if inside else self.name
 
 
+def written(number: float) -> str:
+    """A number as people write it, and in full.
+
+    >>> written(2.0), written(0.1)
+    ('2', '0.1')
+    """
+    return repr(float(number)).removesuffix(".0")
+
+
+@dataclass(frozen=True)
+class LayerRates:
+    """Multipliers of the rate by layer: of the first, of the last, and of those between.
+
+    A layer's rate is also multiplied by `decay` to the power of its distance from the output layer, which is the last.
+    """
+
+    first: float = 1.0
+    hidden: float = 1.0
+    last: float = 1.0
+    decay: float = 1.0
+
+    def __str__(self) -> str:
+        if self.decay != 1:
+            return f"{{decay: {written(self.decay)}}}"
+        groups = f"{{first: {written(self.first)}, hidden: {written(self.hidden)}, last: {written(self.last)}}}"
+        return "1" if self == LayerRates() else groups
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Hidden layers that have `to_width` units after `at_epoch` epochs, and what becomes of the rate then.
+
+    `rate` is `keep`, `restart`, `scale` (times `scale`), `new_neurons_only` or `warmup`.
+    """
+
+    at_epoch: int
+    to_width: int
+    rate: str = "keep"
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        rate = f"{{scale: {written(self.scale)}}}" if self.rate == "scale" else self.rate
+        return f"{{at_epoch: {self.at_epoch}, to_width: {self.to_width}, rate: {rate}}}"
+
+
 @dataclass(frozen=True)
 class Source:
     """Where data comes from: a registered name (`digits`, `openml:…`), a table with its target, or an IDX folder.
@@ -89,13 +134,18 @@ class Run:
     width: int
     depth: int
     activation: str
+    parametrization: Literal["standard", "mup"]
+    base_width: int
     optimizer: Choice
     learning_rate: float
+    layer_rates: LayerRates
     schedule: Choice
     batch_size: int | Literal["full"]
     epochs: int
     clip_norm: float | None
+    growth: Growth | None
     precision: Literal["float32", "float64"]
+    noise: tuple[float, ...]
     seed: int
 
 
@@ -206,6 +256,9 @@ def float_type(precision: str) -> type[np.floating[Any]]:
     return np.float32 if precision == "float32" else np.float64
 
 
-def setting(default: Scalar, meaning: str, **bounds: float) -> Any:
-    """A dataclass field for a setting of an optimizer or schedule; `bounds` are `ge`, `gt`, `le`, `lt`."""
-    return field(default=default, metadata={"meaning": meaning, **bounds})
+def setting(default: Scalar, meaning: str, choices: tuple[str, ...] = (), **bounds: float) -> Any:
+    """A dataclass field for a setting of an optimizer or schedule.
+
+    `bounds` are `ge`, `gt`, `le`, `lt` of a number; `choices` are the words that a text may be.
+    """
+    return field(default=default, metadata={"meaning": meaning, "choices": choices, **bounds})

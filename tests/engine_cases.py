@@ -1,20 +1,36 @@
-"""Builders for the engine's tests: runs, small made datasets, and training that also hands back the parameters."""
+"""What the engine's tests share: runs, small made datasets, and the two great comparisons.
+
+A run must match the slow reference, and a run in a stack must equal the run alone to the last bit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from itertools import count
 from typing import Any
 from unittest import mock
 
 import numpy as np
+import reference
 
 from lrsweep.engine import train as module
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES
 from lrsweep.engine.train import Group, train
-from lrsweep.vocabulary import Array, Choice, Data, Outcome, Run, Scalar, Source, Stack, Task, float_type
+from lrsweep.vocabulary import (
+    FINISHED,
+    Array,
+    Choice,
+    Data,
+    LayerRates,
+    Outcome,
+    Run,
+    Scalar,
+    Source,
+    Stack,
+    Task,
+    float_type,
+)
 
 
 def optimizer(name: str, **changes: Scalar) -> Choice:
@@ -44,16 +60,36 @@ RUN = Run(
     width=6,
     depth=1,
     activation="relu",
+    parametrization="standard",
+    base_width=64,
     optimizer=optimizer("momentum"),
     learning_rate=0.03,
+    layer_rates=LayerRates(),
     schedule=schedule("constant"),
     batch_size=16,
     epochs=3,
     clip_norm=None,
+    growth=None,
     precision="float64",
+    noise=(),
     seed=0,
 )
 """What the tests change one thing in. Its batches leave a remainder of one row: `made` has 49 rows."""
+
+PEAKS = {"adadelta": 1.0, "prodigy": 1.0}
+"""Rates at which a rule learns the made data in a few epochs, where 0.03 is not one."""
+
+
+def peak(name: str) -> float:
+    """A rate that suits the rule."""
+    return PEAKS.get(name, 0.03)
+
+
+LIVELY: dict[str, dict[str, Scalar]] = {
+    "plateau": {"factor": 0.5, "patience": 0, "threshold": 0.05, "cooldown": 1, "end": 0.1, "rise": 1.7},
+    "bold_driver": {"up": 1.3},
+}
+"""Settings with which the schedules that react do so within a few epochs."""
 
 
 def made(task: Task = "classification", precision: str = "float64", n_train: int = 49, n_outputs: int = 3) -> Data:
@@ -90,7 +126,7 @@ def stack_of(runs: Sequence[Run]) -> Stack:
 
 
 def train_fully(runs: Sequence[Run], data: Data) -> list[tuple[Outcome, Array | None]]:
-    """Trains the runs as one stack; each one's outcome, and its parameters (P,) where it did not diverge."""
+    """Trains the runs as one stack; each one's outcome, and the parameters (P,) it is measured at, if it has any."""
     groups = []
 
     class Kept(Group):
@@ -100,12 +136,39 @@ def train_fully(runs: Sequence[Run], data: Data) -> list[tuple[Outcome, Array | 
 
     with mock.patch.object(module, "Group", Kept):
         outcomes = train(stack_of(runs), data)
-    place = count()
-    return [(one, groups[0].params[next(place)] if one.status == "finished" else None) for one in outcomes]
+    (group,) = groups
+    ends = iter(group.optimizer.evaluated(group.params, group.state) if group.runs else [])
+    return [(one, next(ends) if one.status == FINISHED else None) for one in outcomes]
 
 
-def deviation(found: Array, expected: Array) -> float:
-    """The largest difference relative to the largest expected value; inf if either is not finite."""
+def assert_matches_reference(runs: Sequence[Run], data: Data) -> list[Outcome]:
+    """The runs, trained as one stack, have the reference's curves and final parameters; returns their outcomes."""
+    trained = train_fully(runs, data)
+    for run, (outcome, params) in zip(runs, trained, strict=True):
+        curve, final = reference.train(run, data)
+        np.testing.assert_allclose(outcome.curve, curve, rtol=1e-9, atol=1e-12)
+        assert deviation(params, final) < 1e-9
+    return [outcome for outcome, _ in trained]
+
+
+def assert_stack_equals_alone(runs: Sequence[Run], data: Data) -> list[Outcome]:
+    """Status, curve, metrics and parameters of every run, to the last bit; returns the stack's outcomes."""
+    stacked = train_fully(runs, data)
+    for run, (outcome, params) in zip(runs, stacked, strict=True):
+        ((alone, own_params),) = train_fully([run], data)
+        assert (outcome.status, outcome.reason) == (alone.status, alone.reason)
+        np.testing.assert_array_equal(outcome.curve, alone.curve)
+        assert outcome.metrics.keys() == alone.metrics.keys()
+        np.testing.assert_array_equal([*outcome.metrics.values()], [*alone.metrics.values()])
+        if alone.status == FINISHED:
+            np.testing.assert_array_equal(params, own_params)
+    return [outcome for outcome, _ in stacked]
+
+
+def deviation(found: Array | None, expected: Array) -> float:
+    """The largest difference relative to the largest expected value; inf if either is not finite, or none is found."""
+    if found is None:
+        return np.inf
     with np.errstate(invalid="ignore"):
         difference = float(np.max(np.abs(found - expected)) / np.max(np.abs(expected)))
     return difference if difference < np.inf else np.inf

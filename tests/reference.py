@@ -1,24 +1,24 @@
 """A slow, readable oracle: one run, trained in float64 as the papers write it.
 
-It shares with the engine the initial weights and the order of the data, and nothing else: rows lie along the first
-axis, weights (in, out) and biases (out,) are apart, rules are applied tensor by tensor with textbook bias correction,
-and the rate of each step comes from its formula.
+It shares with the engine the random numbers (the initial weights, those of a grown network, the order of the data, the
+noise), and nothing else: rows lie along the first axis, weights (in, out) and biases (out,) are apart, and the rate of
+each step comes from its formula. Rules and schedules are in the files beside this one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from reference_rules import POINTS, RULES, Memory, Settings
+from reference_schedules import FACTORS, rate_at, reaction, settings_at
 
 from lrsweep.engine import model
-from lrsweep.vocabulary import Array, Data, Run
+from lrsweep.vocabulary import Array, Data, Growth, Run
 
-Settings = dict[str, Any]
-Memory = dict[str, Array]
+__all__ = ["FACTORS", "RULES", "noisy_score", "rate_at", "train"]
 
 # --- Activations: the function and its derivative at z.
 
@@ -43,92 +43,34 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]
     "gelu": (lambda z: z * sigmoid(gelu_inner(z)), gelu_slope),
 }
 
-# --- Update rules: the new value of a tensor p with gradient g at step t (from 1), as its paper or PyTorch gives it.
+# --- The network: tensors are the weights (in, out) and the biases (out,) of every layer in turn.
 
 
-def sgd(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
-    return p - rate * (g + s["weight_decay"] * p)
+def sizes(run: Run, data: Data, width: int) -> list[int]:
+    """Units of every layer, inputs and outputs included."""
+    return [data.x_train.shape[1], *[width] * run.depth, data.n_outputs]
 
 
-def momentum(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
-    memory["v"] = s["momentum"] * memory.get("v", 0) + g + s["weight_decay"] * p
-    return p - rate * memory["v"]
-
-
-def nesterov(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
-    g = g + s["weight_decay"] * p
-    memory["v"] = s["momentum"] * memory.get("v", 0) + g
-    return p - rate * (g + s["momentum"] * memory["v"])
-
-
-def adagrad(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
-    g = g + s["weight_decay"] * p
-    memory["s"] = memory.get("s", 0) + g**2
-    return p - rate * g / (np.sqrt(memory["s"]) + s["eps"])
-
-
-def rmsprop(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
-    g = g + s["weight_decay"] * p
-    memory["s"] = s["alpha"] * memory.get("s", 0) + (1 - s["alpha"]) * g**2
-    return p - rate * g / (np.sqrt(memory["s"]) + s["eps"])
-
-
-def adam(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
-    g = g + s["weight_decay"] * p
-    memory["m"] = s["beta1"] * memory.get("m", 0) + (1 - s["beta1"]) * g
-    memory["v"] = s["beta2"] * memory.get("v", 0) + (1 - s["beta2"]) * g**2
-    mean, square = memory["m"] / (1 - s["beta1"] ** t), memory["v"] / (1 - s["beta2"] ** t)
-    return p - rate * mean / (np.sqrt(square) + s["eps"])
-
-
-def adamw(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
-    decayed = p - rate * s["weight_decay"] * p
-    return adam(decayed, g, memory, rate, t, {**s, "weight_decay": 0})
-
-
-RULES: dict[str, Callable[[Array, Array, Memory, float, int, Settings], Array]] = {
-    "sgd": sgd,
-    "momentum": momentum,
-    "nesterov": nesterov,
-    "adagrad": adagrad,
-    "rmsprop": rmsprop,
-    "adam": adam,
-    "adamw": adamw,
-}
-
-# --- Schedules: the factor of the peak rate at step k of n, from 0, after the warm-up.
-
-FACTORS: dict[str, Callable[[int, int, Settings], float]] = {
-    "constant": lambda k, n, s: 1.0,
-    "step": lambda k, n, s: s["factor"] ** sum(k * (s["drops"] + 1) >= n * i for i in range(1, s["drops"] + 1)),
-    "exponential": lambda k, n, s: math.exp(math.log(s["end"]) * k / n),
-    "linear": lambda k, n, s: (n - k) / n + s["end"] * k / n,
-    "cosine": lambda k, n, s: s["end"] + (1 - s["end"]) * math.cos(math.pi * k / (2 * n)) ** 2,
-}
-
-
-def rate_at(run: Run, step: int, total: int) -> float:
-    """The rate at a step, from 0: an even climb over W steps, of which step W would be the peak, then the schedule."""
-    settings = dict(run.schedule.settings)
-    warmup = settings["warmup"]
-    warm = warmup if isinstance(warmup, int) else round(warmup * total)
-    if step < warm:
-        return run.learning_rate * (step + 1) / (warm + 1)
-    return run.learning_rate * FACTORS[run.schedule.name](step - warm, total - warm, settings)
-
-
-# --- The network.
-
-
-def first_tensors(run: Run, data: Data) -> list[Array]:
-    """[weights (in, out), biases (out,)] of every layer in turn."""
-    units = [data.x_train.shape[1], *[run.width] * run.depth, data.n_outputs]
-    flat = model.initial(units, run.activation, run.seed)
+def unflatten(flat: Array, units: Sequence[int]) -> list[Array]:
+    """The tensors of parameters (P,) in the engine's order."""
     tensors = []
     for ins, outs in pairwise(units):
         block, flat = flat[: outs * (ins + 1)].reshape(outs, ins + 1), flat[outs * (ins + 1) :]
         tensors += [block[:, :ins].T.copy(), block[:, ins].copy()]
     assert flat.size == 0
+    return tensors
+
+
+def times_wider(run: Run) -> float:
+    """muP's m, the width over the base width; 1 where muP changes nothing."""
+    return run.width / run.base_width if run.parametrization == "mup" and run.depth > 0 else 1.0
+
+
+def first_tensors(run: Run, data: Data) -> list[Array]:
+    """The untrained network; muP leaves the output weights at the base width's deviation."""
+    units = sizes(run, data, run.width)
+    tensors = unflatten(model.initial(units, run.activation, run.seed), units)
+    tensors[-2] = tensors[-2] * math.sqrt(times_wider(run))
     return tensors
 
 
@@ -141,9 +83,9 @@ def flatten(tensors: list[Array]) -> Array:
 def outputs(tensors: list[Array], x: Array, run: Run) -> tuple[Array, list[Array], list[Array]]:
     """Logits or predictions (B, C), and each layer's input (B, in) and sums (B, out)."""
     inputs, sums = [], []
-    for w, b in zip(tensors[::2], tensors[1::2], strict=True):
-        inputs.append(x)
-        sums.append(x @ w + b)
+    for layer, (w, b) in enumerate(zip(tensors[::2], tensors[1::2], strict=True)):
+        inputs.append(x / times_wider(run) if layer == run.depth else x)
+        sums.append(inputs[-1] @ w + b)
         x = ACTIVATIONS[run.activation][0](sums[-1])
     return sums[-1], inputs, sums
 
@@ -173,6 +115,7 @@ def gradients(tensors: list[Array], x: Array, y: Array, run: Run) -> tuple[float
         found = [inputs[layer].T @ delta, delta.sum(axis=0), *found]
         if layer:
             delta = (delta @ tensors[2 * layer].T) * ACTIVATIONS[run.activation][1](sums[layer - 1])
+            delta = delta / times_wider(run) if layer == run.depth else delta
     return math.fsum(losses), found
 
 
@@ -189,7 +132,110 @@ def measure(tensors: list[Array], x: Array, y: Array, run: Run) -> tuple[float, 
     return loss, sum(int(np.argmax(row)) == target for row, target in zip(out, y, strict=True)) / len(y)
 
 
-# --- The training loop.
+# --- What a tensor's movement is multiplied by.
+
+SGD_FAMILY = {"sgd", "momentum", "nesterov"}
+
+
+def mup_multipliers(run: Run) -> list[float]:
+    """For weights and biases of every layer in turn: Tensor Programs V (Yang et al. 2022), tables 3 and 8."""
+    m, found = times_wider(run), []
+    for layer in range(run.depth + 1):
+        first, last = layer == 0, layer == run.depth
+        if run.optimizer.name in SGD_FAMILY:
+            found += [m if first or last else 1.0, 1.0 if last else m]
+        else:
+            found += [1.0 if first or last else 1 / m, 1.0]
+    return found
+
+
+def layer_multipliers(run: Run) -> list[float]:
+    """The run's `layer_rates`, for weights and biases of every layer in turn."""
+    rates, found = run.layer_rates, []
+    for layer in range(run.depth + 1):
+        group = rates.last if layer == run.depth else rates.first if layer == 0 else rates.hidden
+        found += [group * rates.decay ** (run.depth - layer)] * 2
+    return found
+
+
+# --- Growth.
+
+
+def enlarged(old: Array, fresh: Array) -> Array:
+    """`fresh` with the old values in its old part, and zeros where old units meet new inputs."""
+    new = fresh.copy()
+    new[..., : old.shape[-1]] = 0
+    new[tuple(slice(size) for size in old.shape)] = old
+    return new
+
+
+def newcomers(old: Array, fresh: Array) -> Array:
+    """1 for what the growth added to a tensor, 0 for what was there before."""
+    mask = np.ones(fresh.shape)
+    mask[tuple(slice(size) for size in old.shape)] = 0
+    return mask
+
+
+def enlarged_memory(memory: Memory, old: Array, fresh: Array) -> Memory:
+    """Averages start from zero for what is new, points from its weights; numbers stay."""
+    room = np.zeros(fresh.shape)
+    return {
+        name: enlarged(value, fresh if name in POINTS else room) if np.shape(value) == old.shape else value
+        for name, value in memory.items()
+    }
+
+
+# --- Training.
+
+
+class Walk:
+    """A run's way through weight space.
+
+    The rule moves z by gradients at y, and x is measured. They are one, but in schedule_free: there x is the average of
+    the z so far, and y lies between the two.
+    """
+
+    def __init__(self, run: Run, data: Data) -> None:
+        self.run, self.data = run, data
+        self.x = self.y = self.z = first_tensors(run, data)
+        self.memories: list[Memory] = [{} for _ in self.z]
+        self.common: Memory = {}
+        self.trainable: list[Array | float] = [1.0 for _ in self.z]
+        self.top = self.total_weight = 0.0
+
+    def step(self, grads: list[Array], rate: float, t: int, settings: Settings) -> None:
+        """Step t, from 1. In muP the rate times the weight decay is what it would be without."""
+        mup, rule = mup_multipliers(self.run), RULES[self.run.optimizer.name]
+        own = [{**settings, "weight_decay": settings["weight_decay"] / factor} for factor in mup]
+        moves = rule(self.y, grads, self.memories, self.common, rate, t, own)
+        factors = zip(mup, layer_multipliers(self.run), self.trainable, strict=True)
+        scaled = [a * b * c * move for (a, b, c), move in zip(factors, moves, strict=True)]
+        self.z = [z - move for z, move in zip(self.z, scaled, strict=True)]
+        if self.run.optimizer.name == "schedule_free":
+            self.average(rate, settings["beta1"])
+        else:
+            self.x = self.y = self.z
+
+    def average(self, rate: float, beta: float) -> None:
+        """Weights the newest z by the square of the highest rate so far, as the authors' package."""
+        self.top = max(self.top, rate)
+        self.total_weight += self.top**2
+        c = self.top**2 / self.total_weight if self.total_weight > 0 else 0.0
+        self.x = [(1 - c) * x + c * z for x, z in zip(self.x, self.z, strict=True)]
+        self.y = [(1 - beta) * z + beta * x for x, z in zip(self.x, self.z, strict=True)]
+
+    def grow(self, growth: Growth) -> None:
+        """Draws a network of the new size and puts the old one into it; what it computes stays the same."""
+        units = sizes(self.run, self.data, growth.to_width)
+        drawn = unflatten(model.initial(units, self.run.activation, self.run.seed, key=model.GROWTH), units)
+        memories = zip(self.memories, self.z, drawn, strict=True)
+        self.memories = [enlarged_memory(memory, old, fresh) for memory, old, fresh in memories]
+        if growth.rate == "new_neurons_only":
+            self.trainable = [newcomers(old, fresh) for old, fresh in zip(self.z, drawn, strict=True)]
+        self.x, self.y, self.z = (
+            [enlarged(old, fresh) for old, fresh in zip(point, drawn, strict=True)]
+            for point in (self.x, self.y, self.z)
+        )
 
 
 def batches(run: Run, n_rows: int) -> Iterator[list[Array]]:
@@ -203,27 +249,35 @@ def batches(run: Run, n_rows: int) -> Iterator[list[Array]]:
 
 def train(run: Run, data: Data) -> tuple[Array, Array]:
     """The run's curve, with the columns of CURVE_COLUMNS, and its final parameters (P,) in the engine's order."""
-    tensors = first_tensors(run, data)
-    memories: list[Memory] = [{} for _ in tensors]
-    settings = dict(run.optimizer.settings)
-    rule = RULES[run.optimizer.name]
+    walk, reacting = Walk(run, data), reaction(run)
     plan = list(batches(run, len(data.x_train)))
-    total = sum(len(epoch) for epoch in plan)
-    untrained = measure(tensors, data.x_train, data.y_train, run)[0]
-    curve = [[0, 0, math.nan, untrained, *measure(tensors, data.x_val, data.y_val, run), math.nan, math.nan]]
+    steps = len(plan[0]) * len(plan), len(plan[0])  # in all, and per epoch
+    untrained = measure(walk.x, data.x_train, data.y_train, run)[0]
+    curve = [[0, 0, math.nan, untrained, *measure(walk.x, data.x_val, data.y_val, run), math.nan, math.nan]]
     t = 0
     for number, epoch in enumerate(plan, start=1):
+        if run.growth is not None and number == run.growth.at_epoch + 1:
+            walk.grow(run.growth)
+            reacting = reaction(run) if run.growth.rate == "restart" else reacting
         met = 0.0
         for rows in epoch:
-            loss, grads = gradients(tensors, data.x_train[rows], data.y_train[rows], run)
+            loss, grads = gradients(walk.y, data.x_train[rows], data.y_train[rows], run)
             met += loss
-            rate, t = rate_at(run, t, total), t + 1
-            norm, before = length(grads), tensors
+            norm, before = length(grads), walk.y
             if run.clip_norm is not None and norm > run.clip_norm:
                 grads = [g * run.clip_norm / norm for g in grads]
-            each = zip(tensors, grads, memories, strict=True)
-            tensors = [rule(p, g, memory, rate, t, settings) for p, g, memory in each]
-        moved = length([new - old for new, old in zip(tensors, before, strict=True)]) / length(before)
-        scores = measure(tensors, data.x_val, data.y_val, run)
-        curve.append([number, t, rate, met / len(data.x_train), *scores, norm, moved])
-    return np.array(curve), flatten(tensors)
+            rate = rate_at(run, t, *steps) * reacting.factor
+            walk.step(grads, rate, t + 1, settings_at(run, t, *steps))
+            t += 1
+        moved = length([new - old for new, old in zip(walk.y, before, strict=True)]) / length(before)
+        mean, scores = met / len(data.x_train), measure(walk.x, data.x_val, data.y_val, run)
+        curve.append([number, t, rate, mean, *scores, norm, moved])
+        reacting.after_epoch(mean, scores[0])
+    return np.array(curve), flatten(walk.x)
+
+
+def noisy_score(run: Run, data: Data, final: Array, deviation: float) -> float:
+    """The accuracy or R² of final parameters (P,) on validation inputs with noise of this deviation."""
+    noise = model.stream(run.seed, model.NOISE).standard_normal(data.x_val.shape)
+    tensors = unflatten(final, sizes(run, data, run.growth.to_width if run.growth else run.width))
+    return measure(tensors, data.x_val + deviation * noise, data.y_val, run)[1]

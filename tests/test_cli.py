@@ -17,7 +17,7 @@ from lrsweep.cli import app
 from lrsweep.spec import load_spec, template
 
 TEXT = "{dataset: iris, width: 4, learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
-COMMANDS = ["init", "plan", "run", "report", "list", "schema"]
+COMMANDS = ["init", "plan", "run", "report", "coordcheck", "list", "schema"]
 
 runner = CliRunner()
 
@@ -132,6 +132,10 @@ def test_a_mistake_is_told_with_its_place_and_exit_code_2(spec: Path) -> None:
         (("plan", "none.yaml"), 2),
         (("plan", "small.yaml", "-o", "width"), 2),
         (("plan", "small.yaml", "--max-runs", "3"), 2),
+        (("coordcheck", "none.yaml"), 2),
+        (("coordcheck", "small.yaml", "--max-runs", "3"), 2),
+        (("coordcheck", "small.yaml", "--rate", "nan"), 2),
+        (("coordcheck", "small.yaml", "-o", "base_width=1000000000"), 2),
         (("report", "none"), 3),
         (("run", "small.yaml", "--results", "small.yaml"), 3),
     ],
@@ -196,6 +200,80 @@ def test_lists_name_every_entry_with_its_source(what: str) -> None:
         assert row["description"]
         assert row["source"]
         assert row["name"] in out
+
+
+def test_drawings_name_every_schedule() -> None:
+    names = [row["name"] for row in json.loads(lrsweep("list", "schedules", "--json")[0])["schedules"]]
+    out, said = lrsweep("list", "schedules", "--draw")
+    titles = " ".join(line for line in out.splitlines())
+    assert all(name in titles for name in names)
+    assert said == "Next: lrsweep init\n"
+
+
+def test_drawings_are_numbers_as_json() -> None:
+    document = json.loads(lrsweep("list", "schedules", "--draw", "--json")[0])
+    drawings = document["drawings"]
+    assert {drawing["schedule"] for drawing in drawings} == {row["name"] for row in document["schedules"]}
+    assert all(len(drawing["factors"]) == len(drawing.get("loss", range(101))) for drawing in drawings)
+    assert "drawings" not in json.loads(lrsweep("list", "schedules", "--json")[0])
+
+
+@pytest.mark.parametrize("what", ["datasets", "optimizers"])
+def test_only_schedules_are_drawn(what: str) -> None:
+    _, said = lrsweep("list", what, "--draw", code=2)
+    assert said == f"lrsweep: --draw is for schedules, not for {what}: lrsweep list schedules --draw\n"
+
+
+WIDE = ("-o", "width=16,64,256", "-o", "learning_rate=0.01")
+
+
+def test_coordcheck_fails_the_standard_parametrization_and_names_mup(spec: Path) -> None:
+    out, said = lrsweep("coordcheck", "small.yaml", *WIDE, code=1)
+    assert re.search(r"logits .* ▲ fails", out)
+    assert "use parametrization: mup" in " ".join(out.split())
+    assert said == (
+        "Next: lrsweep coordcheck small.yaml -o width=16,64,256 -o learning_rate=0.01 -o parametrization=mup\n"
+    )
+
+
+def test_coordcheck_passes_mup_and_names_the_sweep(spec: Path) -> None:
+    out, said = lrsweep("coordcheck", "small.yaml", *WIDE, "-o", "parametrization=mup", "-o", "seeds=10")
+    assert "mup keeps activations the same size: largest slope" in out
+    assert said.startswith("Next: lrsweep run small.yaml -o width=16,64,256")
+
+
+def test_coordcheck_of_both_goes_on_with_the_one_that_passes(spec: Path) -> None:
+    both = ("-o", "parametrization=[standard, mup]", "-o", "seeds=10")
+    _, said = lrsweep("coordcheck", "small.yaml", *WIDE, *both, code=1)
+    assert said.startswith("Next: lrsweep run small.yaml -o width=16,64,256")
+    assert said.endswith("-o parametrization=mup\n")
+    assert "standard" not in said
+
+
+def test_coordcheck_of_a_mup_that_fails_goes_on_with_a_lower_rate(spec: Path) -> None:
+    _, said = lrsweep("coordcheck", "small.yaml", "-o", "parametrization=mup", "--rate", "1e30", code=1)
+    assert said == "Next: lrsweep coordcheck small.yaml -o parametrization=mup --rate 1e+29\n"
+
+
+def test_coordcheck_as_json(spec: Path) -> None:
+    arguments = ("coordcheck", "small.yaml", *WIDE, "--steps", "2", "--rate", "0.1", "--json", "--quiet")
+    out, said = lrsweep(*arguments, code=1)
+    document = json.loads(out)
+    [setting] = document["settings"]
+    about = [document[key] for key in ("schema_version", "steps", "rate", "widths")]
+    assert about == [1, 2, 0.1, [16, 64, 256]]
+    assert [len(layer["slopes"]) for layer in setting["layers"]] == [2, 2]
+    assert (setting["verdict"], said) == ("fails", "")
+
+
+def test_coordcheck_as_json_has_null_where_there_is_no_number(spec: Path) -> None:
+    document = json.loads(lrsweep("coordcheck", "small.yaml", *WIDE, "--rate", "1e30", "--json", code=1)[0])
+    assert document["settings"][0]["layers"][1]["slope"] is None
+
+
+def test_coordcheck_of_a_linear_model_has_nothing_to_check(spec: Path) -> None:
+    out, _ = lrsweep("coordcheck", "small.yaml", "-o", "depth=0")
+    assert "depth 0 has no hidden layer" in out
 
 
 def test_the_schema_is_json() -> None:

@@ -19,7 +19,7 @@ FLOORS = [
     {"spec", "execute", "report"},
     {"plan"},
     {"provenance"},
-    {"sweep"},
+    {"sweep", "coordcheck", "catalogue", "live"},
     {"cli"},
     {"__main__", "__init__"},
 ]

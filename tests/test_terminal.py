@@ -13,10 +13,15 @@ from rich.cells import cell_len
 from rich.console import Console
 from sweeps_made_up import answered, rows
 
+from lrsweep import catalogue
 from lrsweep.analysis.answer import Answer
+from lrsweep.engine.schedules import factors
 from lrsweep.report import drawing
-from lrsweep.report.terminal import print_plan, print_rows, print_summary, progress
-from lrsweep.vocabulary import UsageError
+from lrsweep.report.coordinates import print_finding, print_legend
+from lrsweep.report.listing import print_drawings, print_rows
+from lrsweep.report.progress import progress
+from lrsweep.report.terminal import print_plan, print_summary
+from lrsweep.vocabulary import Choice, UsageError
 
 VALLEY = {0.001: [1.0, 1.1, 1.2], 0.01: [0.1, 0.11, 0.12], 0.1: [0.5, 0.6, 0.7], 1.0: [9.0, 8.0, None]}
 WORSE = {rate: [None if value is None else value + 0.05 for value in values] for rate, values in VALLEY.items()}
@@ -252,7 +257,129 @@ def test_a_registry_is_listed() -> None:
     file = io.StringIO()
     row = {"name": "sgd", "settings": {"weight_decay": 0.0}, "description": "p ← p − rate·g", "source": "Robbins 1951"}
     print_rows([row], Console(file=file, width=80))
-    assert file.getvalue().splitlines() == ["sgd · weight_decay 0", "  p ← p − rate·g", "  Robbins 1951"]
+    assert file.getvalue().splitlines() == ["sgd · weight_decay 0", "  p ← p − rate·g", "  Robbins 1951", ""]
+
+
+def test_a_long_entry_breaks_between_settings_formulas_and_paragraphs() -> None:
+    file = io.StringIO()
+    settings = {"alpha": 0.99, "momentum_decay": 0.004}
+    text = "s ← s + g²; p ← p − rate·g / (√s + eps).\nThen it rests."
+    row = {"name": "rule", "settings": settings, "description": text, "source": "Duchi et al. 2011; torch"}
+    print_rows([row], Console(file=file, width=34))
+    assert file.getvalue().splitlines() == [
+        "rule · alpha 0.99",
+        "  momentum_decay 0.004",
+        "  s ← s + g²;",
+        "  p ← p − rate·g / (√s + eps).",
+        "  Then it rests.",
+        "  Duchi et al. 2011; torch",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("what", ["datasets", "optimizers", "schedules"])
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_of_a_list_is_wider_than_the_terminal(what: str, width: int) -> None:
+    file = io.StringIO()
+    print_rows(catalogue.entries(what), Console(file=file, width=width))
+    assert max(map(cell_len, file.getvalue().splitlines())) <= min(width, 80)
+
+
+def drawn(width: int, encoding: str = "utf-8") -> str:
+    """All schedules as pictures."""
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding, newline="")
+    print_drawings(list(catalogue.drawings()), catalogue.entries("schedules"), Console(file=file, width=width))
+    file.flush()
+    return raw.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize(("width", "beside"), [(40, 1), (80, 2), (120, 3)])
+def test_pictures_of_schedules_stand_side_by_side_as_fit(width: int, beside: int) -> None:
+    lines = drawn(width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert max(line.count("└") for line in lines) == beside
+    assert sum(line.count("└") for line in lines) == 17  # 13 schedules, two more modes, a momentum, a loss
+
+
+def test_pictures_of_schedules_have_neither_colour_nor_more_than_ascii_where_that_is_asked() -> None:
+    assert "\x1b" not in drawn(80)
+    assert "   1 |****" in drawn(80, "ascii")
+
+
+def test_a_graph_goes_from_the_left_to_the_right_and_up_to_the_top() -> None:
+    assert drawing.graph([2, 0], (4, 2), (0, 2)) == ["   2 ┤⠑⢄", "   0 ┤  ⠑⢄", "     └────"]
+
+
+def test_drawings_are_the_tables_that_runs_have() -> None:
+    found = {(one["schedule"], *one["settings"].values()): one for one in catalogue.drawings()}
+    choice = Choice("triangular", (("mode", "triangular2"), ("cycles", 3), ("start", 0.25), ("end", 0.1)))
+    assert found["triangular", "triangular2"]["factors"] == factors(choice, 101).tolist()
+    assert found["one_cycle",]["momenta"][0] == 0.95
+    assert min(found["one_cycle",]["momenta"]) == pytest.approx(0.85, abs=1e-3)
+
+
+def test_what_reacts_is_drawn_on_a_loss_that_falls_stands_still_rises_and_falls() -> None:
+    found = {one["schedule"]: one for one in catalogue.drawings() if "loss" in one}
+    assert found.keys() == {"plateau", "bold_driver"}
+    plateau, bold = found["plateau"]["factors"], found["bold_driver"]["factors"]
+    assert (plateau[0], plateau[26], plateau[27], plateau[-1]) == (1, 1, 0.1, 0.1)  # 11 epochs no better than the 16th
+    assert bold[16] == pytest.approx(1.05**15)  # 15 falls
+    assert bold[29] == bold[16]  # equal losses
+    assert bold[32] == pytest.approx(bold[29] / 8)  # 3 rises
+    assert bold[-1] == pytest.approx(bold[32] * 1.05**8)
+
+
+LAYER = {"slopes": [0.0, -0.4], "slope": -0.4, "activations": [[1.0, 2.0], [1.0, 0.0123], [1.0, 300.0]]}
+FINDING = {
+    "setting": {"parametrization": "mup", "optimizer": "adam", "depth": 1},
+    **{"rate": 0.01, "widths": [8, 16, 32], "widths_from": "file", "seeds": 3, "advice": "mup: so it is"},
+    "layers": [{"layer": "hidden 1", **LAYER, "verdict": "passes"}, {"layer": "logits", **LAYER, "verdict": "fails"}],
+}
+
+
+def found(finding: dict[str, Any], width: int = 80) -> list[str]:
+    """What is printed of a coordinate check's finding."""
+    file = io.StringIO()
+    print_finding(finding, Console(file=file, width=width))
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def test_a_coordinate_check_is_a_table_of_layers_and_a_sentence() -> None:
+    assert found(FINDING) == [
+        "mup, adam, depth 1 · rate 0.01 · 3 seeds",
+        "width        8      16   32  slope",
+        "hidden 1  2.00  0.0123  300  -0.40  passes",
+        "logits    2.00  0.0123  300  -0.40  ▲ fails",
+        "",
+        "mup: so it is.",
+        "",
+    ]
+
+
+def test_widths_that_are_not_the_files_are_told() -> None:
+    assert found({**FINDING, "widths_from": "base_width"})[0].endswith("3 seeds · base_width × 1 to 16")
+
+
+def test_a_slope_that_cannot_be_told_is_a_dash() -> None:
+    lost = {**LAYER, "layer": "logits", "slope": float("nan"), "activations": [[float("inf")]] * 3, "verdict": "fails"}
+    assert found({**FINDING, "layers": [lost]})[2].split() == ["logits", *"––––", "▲", "fails"]
+
+
+@pytest.mark.parametrize("width", [36, 80])
+def test_a_coordinate_check_fits_the_terminal(width: int) -> None:
+    many = {**FINDING, "widths": [2**i for i in range(12)]}
+    layers = [{**LAYER, "layer": "hidden 1", "activations": [[0.0, 1.23e-5]] * 12, "verdict": "borderline"}]
+    lines = found({**many, "layers": layers}, width)
+    assert max(map(cell_len, lines)) <= width
+    assert "▲ borderline" in lines[-4]
+
+
+def test_the_legend_tells_what_passes() -> None:
+    file = io.StringIO()
+    print_legend(3, Console(file=file, width=80))
+    assert "the largest of steps 1 to 3" in " ".join(file.getvalue().split())
+    assert "passes below 0.1 in size and fails above 0.3" in " ".join(file.getvalue().split())
 
 
 def test_progress_is_silent_where_nobody_watches() -> None:

@@ -16,15 +16,17 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Rows:
-    """A part of the data, ready to be measured on: targets (N,) and the inputs in chunks (1, D + 1, up to CHUNK)."""
+    """A part of the data, ready to be measured on: targets (N,) and the inputs in chunks (S, D + 1, up to CHUNK)."""
 
     targets: Array
     chunks: tuple[Array, ...]
 
     @classmethod
     def of(cls, x: Array, y: Array) -> Rows:
-        pieces = [with_ones(x[start : start + CHUNK]) for start in range(0, len(x), CHUNK)]
-        return cls(y, tuple(np.ascontiguousarray(piece.T)[None] for piece in pieces))
+        """From inputs (N, D) that all runs share, or (S, N, D) of which R/S consecutive runs share one."""
+        whole = with_ones(x if x.ndim == 3 else x[None]).transpose(0, 2, 1)
+        starts = range(0, len(y), CHUNK)
+        return cls(y, tuple(np.ascontiguousarray(whole[..., start : start + CHUNK]) for start in starts))
 
 
 def measure(rows: Rows, weights: Sequence[Array], network: Callable[[int], Network], task: Task) -> tuple[Array, Array]:
@@ -36,9 +38,21 @@ def measure(rows: Rows, weights: Sequence[Array], network: Callable[[int], Netwo
         workspace = network(size)
         workspace.forward(weights, x)
         outputs = workspace.outputs
-        predictions.append(outputs.argmax(axis=0) if task == "classification" else outputs[0].copy())
+        predictions.append(first_largest(outputs) if task == "classification" else outputs[0].copy())
         total[:, :size] += workspace.loss(rows.targets[None, i * CHUNK : i * CHUNK + size])
     return total.sum(axis=1) / len(rows.targets), np.concatenate(predictions, axis=1)
+
+
+def first_largest(outputs: Array) -> Array:
+    """The class of the largest output, (R, B) for outputs (C, R, B); the last class where they are not numbers.
+
+    NumPy's argmax takes seven times as long along the first axis.
+    """
+    n_outputs = len(outputs)
+    marks = (outputs == outputs.max(axis=0)).astype(np.int8 if n_outputs < 128 else np.int64)
+    marks *= np.arange(n_outputs, 0, -1, dtype=marks.dtype)[:, None, None]
+    predicted: Array = n_outputs - np.maximum(marks.max(axis=0), 1)
+    return predicted
 
 
 def accuracy(predicted: Array, targets: Array) -> Array:

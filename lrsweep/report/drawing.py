@@ -128,15 +128,11 @@ def panel(
     ━━━━━────
     """
     width, height = size
-    cells = [[0] * width for _ in range(height)]
     bottom = 4 * height - 1
     across = [round(scaled(rate, ends, True) * (2 * width - 1)) for rate in rates]
     down = [(1 - scaled(value, bounds, loss)) * bottom for value in values]
-    points = [*zip(across, down, strict=True)]
-    for start, end in zip(points, [*points[1:], points[-1]], strict=True):
-        _line(cells, start, end if math.isfinite(end[1]) else start)
-    rows = [[chr(0x2800 + bits) if bits else " " for bits in row] for row in cells]
-    for i, (x, y) in enumerate(points):
+    rows = _traced([*zip(across, down, strict=True)], size)
+    for i, (x, y) in enumerate(zip(across, down, strict=True)):
         if not math.isfinite(y):
             rows[0 if loss else -1][x // 2] = LOST
         elif not 0 <= y <= bottom:
@@ -146,6 +142,33 @@ def panel(
     heavy = [x // 2 for x, rate in zip(across, rates, strict=True) if rate in tied]
     axis = [TIED if heavy and heavy[0] <= x <= heavy[-1] else AXIS for x in range(width)]
     return ["".join(line).rstrip() for line in [*rows, axis]]
+
+
+def graph(values: Sequence[float], size: tuple[int, int], bounds: tuple[float, float]) -> list[str]:
+    """`values`, evenly spaced, on (width, height) characters and a linear scale, with its ends at the left.
+
+    >>> print("\\n".join(graph([0, 1, 0.5], (8, 2), (0, 1))))
+       1 ┤  ⢀⠔⠉⠢⠤⡀
+       0 ┤⡠⠊⠁    ⠈
+         └────────
+    """
+    width, height = size
+    across = [round(i / max(len(values) - 1, 1) * (2 * width - 1)) for i in range(len(values))]
+    down = [(1 - scaled(value, bounds, False)) * (4 * height - 1) for value in values]
+    low, high = bounds
+    scale = [f"{high:>4.3g} ┤", *["     │"] * (height - 2), f"{low:>4.3g} ┤"]
+    rows = _traced([*zip(across, down, strict=True)], size)
+    lines = [left + "".join(row).rstrip() for left, row in zip(scale, rows, strict=True)]
+    return [*lines, f"     └{AXIS * width}"]
+
+
+def _traced(points: Sequence[tuple[int, float]], size: tuple[int, int]) -> list[list[str]]:
+    """The characters, row by row, of straight lines between points in dots from the top left."""
+    width, height = size
+    cells = [[0] * width for _ in range(height)]
+    for start, end in zip(points, [*points[1:], points[-1]], strict=True):
+        _line(cells, start, end if math.isfinite(end[1]) else start)
+    return [[chr(0x2800 + bits) if bits else " " for bits in row] for row in cells]
 
 
 def _line(cells: list[list[int]], start: tuple[int, float], end: tuple[int, float]) -> None:

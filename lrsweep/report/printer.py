@@ -32,7 +32,10 @@ STYLES = {
     drawing.ABOVE: "red",
     drawing.BELOW: "red",
 }
-PLAIN = str.maketrans("▲●×·–±²━─≥�", "!*x|-~2=->?")
+PLAIN: dict[int, str | int | None] = {
+    **str.maketrans("▲●×·–±²━─≥�│┤└←√−", "!*x|-~2=->?||+<V-"),
+    **dict.fromkeys(range(0x2800, 0x2900), "*"),  # pictures of dots
+}
 """For consoles that know no more than ASCII."""
 
 

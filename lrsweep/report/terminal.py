@@ -1,23 +1,16 @@
-"""What a person sees: the summary of a sweep, its plan, its progress. Lays out what it is given, computes nothing."""
+"""What a person sees: the summary of a sweep, and its plan. Lays out what it is given, computes nothing."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from lrsweep.report import drawing, words
-from lrsweep.report.printer import EDGE, FAINT, PROSE, Column, Printer
-from lrsweep.report.words import NOTHING, clean, many
+from lrsweep.report.printer import EDGE, PROSE, Column, Printer
+from lrsweep.report.words import NOTHING, many
 from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, STOPPED, UsageError
 
 if TYPE_CHECKING:  # `plan` and `list` come through here too, and do without frames
@@ -312,47 +305,3 @@ def axis(key: str, values: Sequence[Any]) -> str:
     if len(values) <= MOST_VALUES or not all(isinstance(value, int | float) for value in values):
         return " ".join([key, *map(words.value, values[:MOST_VALUES]), *["…"][: len(values) > MOST_VALUES]])
     return f"{key} {len(values)} from {words.value(min(values))} to {words.value(max(values))}"
-
-
-def print_rows(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
-    """The entries of a registry: each with its task or settings, and beneath it what it is and where it is from."""
-    printer = Printer(console or Console())
-    for row in rows:
-        settings = ", ".join(f"{key} {words.value(value)}" for key, value in row.get("settings", {}).items())
-        printer.say(" · ".join(filter(None, [row["name"], row.get("task", settings)])), style="bold")
-        for key, style in (("description", ""), ("source", FAINT)):
-            for line in textwrap.wrap(str(row[key]), min(printer.console.width, PROSE) - 2):
-                printer.say(f"  {line}", style=style)
-
-
-Update = Callable[[int, int, str, int], None]
-"""Told after each stack: runs done, runs in all, the best so far in words, runs diverged."""
-
-
-@contextmanager
-def progress(total: int, quiet: bool = False, title: str = "", console: Console | None = None) -> Iterator[Update]:
-    """A live block on stderr while runs are trained, gone at the end; nothing where stderr is no terminal."""
-    console = console or Console(stderr=True)
-    if quiet or not console.is_terminal or console.is_dumb_terminal:
-        yield lambda done, total, best, diverged: None
-        return
-    start = time.monotonic()
-    # Not redirecting stdout: it may be a file, and is not ours to draw over.
-    with Live(live_block(title, 0, total, "", 0, 0), console=console, transient=True, redirect_stdout=False) as live:
-
-        def update(done: int, total: int, best: str, diverged: int) -> None:
-            live.update(live_block(title, done, total, best, diverged, time.monotonic() - start), refresh=True)
-
-        yield update
-
-
-def live_block(title: str, done: int, total: int, best: str, diverged: int, seconds: float) -> Group:
-    """How far the runs are, how fast they come, and what is the best of them."""
-    line = Table.grid(padding=(0, 2, 0, 0))
-    speed = done / seconds if seconds and done else 0
-    pace = f"{speed:.3g} runs/s   {words.duration((total - done) / speed)} left" if speed else "starting"
-    line.add_row(ProgressBar(total=total, completed=done, width=36), Text(f"{done:,}/{total:,} runs   {pace}"))
-    found = " · ".join(
-        filter(None, [f"best so far  {best}" if best else "", f"diverged {diverged}" if diverged else ""])
-    )
-    return Group(*(Text(clean(text), style="bold") for text in [title] if text), line, Text(clean(found)))

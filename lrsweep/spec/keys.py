@@ -1,29 +1,44 @@
 """What a sweep file may hold: every key, declared once.
 
-Validation, the JSON Schema and the columns of runs.csv follow from `SweepFile`. A key marked AXIS takes one value, a
-list or, if it is a number, a grid. The settings of optimizers and schedules come from their registries.
+Validation, the JSON Schema and the columns of runs.csv follow from `SweepFile`. A key marked AXIS takes one value or a
+list, one marked GRID also a grid. The settings of optimizers and schedules come from their registries.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 
 from lrsweep.engine.model import ACTIVATIONS
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES
+from lrsweep.spec.forms import (
+    AXIS,
+    GRID,
+    LARGEST,
+    WARMUP_SENTENCE,
+    BatchSize,
+    ClipNorm,
+    DecayRates,
+    Deviation,
+    FileData,
+    GroupRates,
+    GrowthPlan,
+    IdxData,
+    ScaledRate,
+    Seed,
+    Subset,
+    Warmup,
+)
 from lrsweep.vocabulary import Scalar
 
-AXIS: dict[str, Any] = {"axis": True}
 REGISTRIES: dict[str, Mapping[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
-LARGEST = 2**53
-"""Of whole numbers: up to it JSON, CSV readers and SQLite keep every one exactly."""
 
 OBJECTIVES = (
     *("val_loss", "val_accuracy", "val_r2", "val_macro_f1", "val_balanced_accuracy"),
@@ -32,20 +47,8 @@ OBJECTIVES = (
 SWEEP_KEYS = ("name", "description", "objective", "select", "zip", "exclude", "blocks")
 """Keys that say something about the sweep; all others are settings of its runs."""
 
-LATER = (
-    *("parametrization", "base_width", "layer_rates", "growth", "noise"),
-    *("elimination", "extend", "refine", "expect"),
-)
+LATER = ("elimination", "extend", "refine", "expect")
 """Keys that this version does not have yet."""
-
-LATER_NAMES = {
-    "optimizer": ("adadelta", "amsgrad", "nadam", "radam", "lion", "prodigy", "schedule_free"),
-    "schedule": (
-        *("polynomial", "inverse_time", "inverse_sqrt", "warm_restarts", "one_cycle", "triangular"),
-        *("plateau", "bold_driver"),
-    ),
-}
-"""Optimizers and schedules that this version does not have yet."""
 
 SYNONYMS = {
     word: key
@@ -66,48 +69,16 @@ SYNONYMS = {
         "clip_norm": "grad_clip gradient_clip_val max_norm clip",
         "precision": "dtype",
         "standardize": "normalize scale scaling",
+        "parametrization": "mup parameterization parametrisation parameterisation param scaling_rule",
+        "base_width": "mup_base_width base_shape base_shapes base_size",
+        "layer_rates": "layerwise_decay layer_decay layerwise_lr_decay lr_layer_decay layer_lr layer_lrs lr_mult llrd "
+        "lr_multipliers layer_multipliers discriminative discriminative_lr discriminative_rates",
+        "growth": "grow widen expand net2net",
+        "noise": "noise_std input_noise noise_level noises robustness jitter sigma",
     }.items()
     for word in words.split()
 }
 """What other tools call our keys."""
-
-
-class FileData(BaseModel):
-    """A table of your own."""
-
-    model_config = ConfigDict(extra="forbid")
-    file: str = Field(min_length=1, description="path to a .csv, .parquet or .npz file, from the sweep file's folder")
-    target: str = Field("", description="the column to predict")
-    task: Literal["classification", "regression"] | None = Field(None, description="overrides what the target suggests")
-
-
-class IdxData(BaseModel):
-    """A folder of MNIST-format files, gzipped or not."""
-
-    model_config = ConfigDict(extra="forbid")
-    idx: str = Field(min_length=1, description="path to the folder, from the sweep file's folder")
-
-
-def _axis(sentence: str) -> dict[str, Any]:
-    """AXIS, with the rule and remedy to tell where several types are allowed."""
-    return {**AXIS, "sentence": sentence}
-
-
-WARMUP_SENTENCE = "must be a fraction of all steps below 1, or a whole number of steps; write for example 0.1"
-Warmup = Annotated[
-    Annotated[int, Field(ge=0, le=LARGEST)] | Annotated[float, Field(ge=0, lt=1)],
-    AfterValidator(lambda warmup: warmup or 0),  # none is none, as steps or as a fraction
-]
-Subset = Annotated[
-    Annotated[int, Field(ge=1, le=LARGEST)] | Annotated[float, Field(gt=0, le=1)],
-    AfterValidator(lambda subset: 1.0 if subset == 1 else subset),  # nobody means one row
-]
-ClipNorm = Annotated[
-    Annotated[float, Field(gt=0)] | Literal["none"] | None,
-    AfterValidator(lambda norm: None if norm == "none" else norm),
-]
-BatchSize = Annotated[int, Field(ge=1, le=LARGEST)] | Literal["full"]
-Seed = Annotated[int, Field(ge=0, le=LARGEST)]
 
 
 class SweepFile(BaseModel):
@@ -124,36 +95,71 @@ class SweepFile(BaseModel):
     subset: Subset = Field(
         1.0,
         description="fraction or number of the training rows, stratified and nested",
-        json_schema_extra=_axis(
-            "must be a fraction above 0 and up to 1, or a whole number of training rows; write for example 0.5"
-        ),
+        json_schema_extra={
+            **GRID,
+            "sentence": "must be a fraction above 0 and up to 1, or a whole number of training rows; "
+            "write for example 0.5",
+        },
     )
     validation: float = Field(0.2, gt=0, lt=1, description="fraction of all rows that decides the ranking")
     test: float = Field(0.2, ge=0, lt=1, description="fraction of all rows that is measured on once, at the end")
     split_seed: Seed = Field(0, description="seed of the split into training, validation and test rows")
     standardize: bool = Field(True, description="mean 0 and deviation 1, from the run's training rows")
-    width: int = Field(64, ge=1, le=LARGEST, description="units per hidden layer", json_schema_extra=AXIS)
-    depth: int = Field(1, ge=0, le=LARGEST, description="hidden layers; 0 is a linear model", json_schema_extra=AXIS)
-    activation: str = Field("relu", description="of the hidden layers", json_schema_extra=AXIS)
+    width: int = Field(64, ge=1, le=LARGEST, description="units per hidden layer", json_schema_extra=GRID)
+    depth: int = Field(1, ge=0, le=LARGEST, description="hidden layers; 0 is a linear model", json_schema_extra=GRID)
+    activation: str = Field(
+        "relu", description="of the hidden layers", json_schema_extra={**AXIS, "enum": [*ACTIVATIONS]}
+    )
+    parametrization: str = Field(
+        "standard",
+        description="mup scales weights and rates with the width, so that one rate serves all widths",
+        json_schema_extra={**AXIS, "enum": ["standard", "mup"]},
+    )
+    base_width: int = Field(64, ge=1, le=LARGEST, description="the width at which mup is the same as standard")
     optimizer: str = Field("momentum", description="a name, or a mapping with its settings", json_schema_extra=AXIS)
-    learning_rate: float = Field(gt=0, description="peak rate", json_schema_extra=AXIS)
+    learning_rate: float = Field(gt=0, description="peak rate", json_schema_extra=GRID)
+    layer_rates: Literal[1] | GroupRates | DecayRates = Field(
+        1,
+        description="multipliers of the rate, layer by layer",
+        json_schema_extra={
+            **AXIS,
+            "sentence": "must be 1, {first: a, hidden: b, last: c} or {decay: d}; write for example {decay: 0.5}",
+        },
+    )
     schedule: str = Field("constant", description="a name, or a mapping with its settings", json_schema_extra=AXIS)
     batch_size: BatchSize = Field(
         32,
         description="rows per step, or full",
-        json_schema_extra=_axis("must be a whole number from 1, or full; write for example 32"),
+        json_schema_extra={**GRID, "sentence": "must be a whole number from 1, or full; write for example 32"},
     )
-    epochs: int = Field(20, ge=1, le=LARGEST, description="passes over the training rows", json_schema_extra=AXIS)
+    epochs: int = Field(20, ge=1, le=LARGEST, description="passes over the training rows", json_schema_extra=GRID)
     clip_norm: ClipNorm = Field(
         None,
         description="largest L2 norm of the gradient",
-        json_schema_extra=_axis("must be a number above 0, or none; write for example 1.0"),
+        json_schema_extra={**GRID, "sentence": "must be a number above 0, or none; write for example 1.0"},
+    )
+    growth: GrowthPlan | Literal["none"] | None = Field(
+        None,
+        description="more units per hidden layer, part-way through the run",
+        json_schema_extra={
+            **AXIS,
+            "sentence": "must be none, or when and how wide; write for example {at_epoch: 10, to_width: 128}",
+        },
     )
     precision: Literal["float32", "float64"] = Field("float32", description="of the numbers in training")
+    noise: Deviation | Literal["none"] | None = Field(
+        None,
+        description="deviations of noise on the inputs, for a column noisy_accuracy@… each",
+        json_schema_extra={"axis": False, "numbers": True},
+    )
     seeds: Annotated[int, Field(ge=1)] | Annotated[list[Seed], Field(min_length=1)] = Field(
         3, description="how many (0, 1, …), or which; a seed sets weights and data order, shared by all rates"
     )
-    objective: str = Field("val_loss", description="the column that ranks the rates: " + ", ".join(OBJECTIVES))
+    objective: str = Field(
+        "val_loss",
+        description="the column that ranks the rates: " + ", ".join(OBJECTIVES),
+        json_schema_extra={"enum": [*OBJECTIVES]},
+    )
     select: Literal["final", "best"] = Field("final", description="rank by the final epoch or by the best one")
     zip: list[list[str]] = Field([], description="axes that advance together")
     exclude: list[dict[str, Any]] = Field([], description="combinations to leave out")
@@ -168,26 +174,44 @@ class Rule:
     default: Any
     sentence: str
     """Rule and remedy where pydantic's, of several types, would mislead."""
+    choices: tuple[str, ...]
+    """The words that a text may be."""
 
     @classmethod
     def of(cls, field: FieldInfo) -> Rule:
         """The rule that a field declares."""
         annotated: Any = Annotated[field.annotation, field]
-        extra = field.json_schema_extra
-        sentence = str(extra.get("sentence", "")) if isinstance(extra, dict) else ""
-        return cls(TypeAdapter(annotated, config=STRICT), field.default, sentence)
+        extra = marks(field)
+        check = TypeAdapter(annotated, config=STRICT)
+        return cls(check, field.default, str(extra.get("sentence", "")), tuple(extra.get("enum", ())))
+
+
+def marks(field: FieldInfo) -> dict[str, Any]:
+    """What a field says beside its type."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
+def rules_of(form: type[BaseModel]) -> dict[str, Rule]:
+    """The rule of each key of a mapping."""
+    return {key: Rule.of(field) for key, field in form.model_fields.items()}
 
 
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 FIELDS = SweepFile.model_fields
-RULES = {key: Rule.of(field) for key, field in FIELDS.items()}
-DATA_FORMS: dict[str, type[BaseModel]] = {"file": FileData, "idx": IdxData}
-DATA_RULES = {key: Rule.of(field) for form in DATA_FORMS.values() for key, field in form.model_fields.items()}
+RULES = rules_of(SweepFile)
+DATA_FORMS = {"file": rules_of(FileData), "idx": rules_of(IdxData)}
+GROUP_RULES, DECAY_RULES = rules_of(GroupRates), rules_of(DecayRates)
+GROWTH_RULES, SCALE_RULES = rules_of(GrowthPlan), rules_of(ScaledRate)
+NOISE_RULE = Rule.of(FieldInfo.from_annotation(Deviation))
+
 RUN_KEYS = tuple(key for key in FIELDS if key not in SWEEP_KEYS)
-AXES = tuple(key for key, field in FIELDS.items() if field.json_schema_extra)
-NUMERIC = ("subset", "width", "depth", "learning_rate", "batch_size", "epochs", "clip_norm")
-NAMES: dict[str, Iterable[str]] = {"activation": ACTIVATIONS, "objective": OBJECTIVES, **REGISTRIES}
-"""Keys whose text is one of a list."""
+AXES = tuple(key for key, field in FIELDS.items() if marks(field).get("axis"))
+NUMERIC = tuple(key for key in AXES if marks(FIELDS[key])["numbers"])
+LISTED = (*AXES, "seeds", "noise")
+"""Keys that take a list."""
+
+MOST_NOISE = 100
+"""Deviations of noise: each measures every run once more, and is a column."""
 
 EXAMPLES: dict[str, Any] = {"dataset": "digits", "learning_rate": "{log: [1e-4, 1], per_decade: 3}"}
 """The keys that a file must have, with what to write."""
@@ -209,20 +233,22 @@ def settings_model(key: str, name: str) -> type[BaseModel]:
     """The settings of an optimizer or schedule, made from its class; every schedule has a warm-up as well."""
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(REGISTRIES[key][name]):
-        bounds = dict(field.metadata)
-        meaning, kind = bounds.pop("meaning"), type(field.default)
-        most: dict[str, Any] = {"le": LARGEST} if kind is int else {}
-        fields[field.name] = (kind, Field(field.default, description=meaning, **most | bounds))
+        bounds: dict[str, Any] = {"le": LARGEST} if isinstance(field.default, int) else {}
+        bounds |= field.metadata
+        meaning, choices = bounds.pop("meaning"), bounds.pop("choices")
+        words: dict[str, Any] = {"enum": [*choices]} if choices else {}
+        declared: Any = Field(field.default, description=meaning, json_schema_extra=words, **bounds)
+        fields[field.name] = (type(field.default), declared)
     if key == "schedule":
-        extra: dict[str, Any] = {"sentence": WARMUP_SENTENCE}
-        fields["warmup"] = (Warmup, Field(0, description="climb to the peak first", json_schema_extra=extra))
+        said: dict[str, Any] = {"sentence": WARMUP_SENTENCE}
+        fields["warmup"] = (Warmup, Field(0, description="climb to the peak first", json_schema_extra=said))
     return create_model(name, **fields)
 
 
 @functools.cache
 def settings_rules(key: str, name: str) -> dict[str, Rule]:
     """The rule of each setting of an optimizer or schedule."""
-    return {setting: Rule.of(field) for setting, field in settings_model(key, name).model_fields.items()}
+    return rules_of(settings_model(key, name))
 
 
 def default_settings(key: str, name: str) -> dict[str, Scalar]:
@@ -235,9 +261,11 @@ def default_settings(key: str, name: str) -> dict[str, Scalar]:
 
 
 def owner(setting: str) -> str | None:
-    """Of which registry a word names a setting, for those who write it beside the keys.
+    """Of which key a word names a setting, for those who write it beside the keys.
 
-    >>> owner("momentum"), owner("warmup"), owner("width")
-    ('optimizer', 'schedule', None)
+    >>> owner("momentum"), owner("warmup"), owner("to_width"), owner("width")
+    ('optimizer', 'schedule', 'growth', None)
     """
-    return next((key for key in REGISTRIES for name in REGISTRIES[key] if setting in settings_rules(key, name)), None)
+    named = ((key, settings_rules(key, name)) for key in REGISTRIES for name in REGISTRIES[key])
+    owners = (*named, ("layer_rates", GROUP_RULES), ("growth", GROWTH_RULES))
+    return next((key for key, rules in owners if setting in rules), None)

@@ -17,7 +17,7 @@ Groups = list[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Pattern:
-    """A value that `exclude` names; of an optimizer or schedule, only the settings that it gives need to match."""
+    """A value that `exclude` names; of a mapping, only the settings that it gives need to match."""
 
     value: Any
 
@@ -25,6 +25,8 @@ class Pattern:
         """Whether a run's value is the one meant."""
         if isinstance(self.value, Choice) and isinstance(other, Choice):
             return self.value.name == other.name and set(self.value.settings) <= set(other.settings)
+        if isinstance(self.value, dict):
+            return all(getattr(other, key, None) == value for key, value in self.value.items())
         return bool(self.value == other)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lrsweep.datasets import did_you_mean
-from lrsweep.spec.keys import LATER_NAMES, Rule
+from lrsweep.spec.keys import Rule
 from lrsweep.vocabulary import Problem
 from lrsweep.yaml_reader import Node, short
 
@@ -79,19 +79,21 @@ class Problems:
     def checked(self, label: str, node: Node, value: Any, rule: Rule) -> Any:
         """A value as the rule wants it; None, and a problem at the node that it comes from, where it is wrong."""
         try:
-            return rule.check.validate_python(value)
+            value = rule.check.validate_python(value)
         except ValidationError as error:
             words = rule.sentence or phrase(error, example=rule.default)
             self.add(node, f"{label}: {shown(value)} {words}")
             return None
+        if rule.choices and value not in rule.choices:
+            self.unknown(label, node, value, rule.choices)
+            return None
+        return value
 
     def unknown(self, label: str, node: Node, name: Any, choices: Iterable[str], others: Iterable[str] = ()) -> None:
         """Refuses a name that is none of the choices; `others` are told as well, but are no names."""
         names = list(choices)
-        later = isinstance(name, str) and name in LATER_NAMES.get(label, ())
-        what = "is not available in this version yet" if later else "is unknown"
-        hint = "" if later else self.hint(str(name), names)
-        self.add(node, f"{label}: {shown(name)} {what}; choose from {', '.join([*names, *others])}{hint}")
+        hint = self.hint(str(name), names)
+        self.add(node, f"{label}: {shown(name)} is unknown; choose from {', '.join([*names, *others])}{hint}")
 
     def hint(self, word: str, choices: Iterable[str]) -> str:
         """`; did you mean width?`, or nothing."""

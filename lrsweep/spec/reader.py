@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from lrsweep.spec.drafts import MOST_RUNS, Draft, Excludes, check_counts, check_excludes
 from lrsweep.spec.grids import Axis
-from lrsweep.spec.keys import AXES, EXAMPLES, LATER, RULES, RUN_KEYS, SWEEP_KEYS, SYNONYMS, owner
+from lrsweep.spec.keys import AXES, EXAMPLES, LATER, LISTED, REGISTRIES, RULES, RUN_KEYS, SWEEP_KEYS, SYNONYMS, owner
 from lrsweep.spec.model import Spec
 from lrsweep.spec.problems import Problems, big, shown
-from lrsweep.spec.values import Keys, Values, default
+from lrsweep.spec.values import DEFAULTS, Keys, Values
 from lrsweep.vocabulary import MAX_RUNS, SpecError, UsageError
 from lrsweep.yaml_reader import MAX_BYTES, Node, read
 
@@ -74,7 +74,7 @@ class Reader:
             raise UsageError(
                 f"-o {override!r} is not KEY=VALUE with a key of the sweep file; write for example  -o width=64,256"
             )
-        listed = key in (*AXES, "seeds") and "," in value and value[0] not in "[{'\""
+        listed = key in LISTED and "," in value and value[0] not in "[{'\""
         origin, text = f"-o {key}", f"{key}: [{value}]" if listed else f"{key}: {value}"
         try:
             _, root, found = read(text, origin)
@@ -125,13 +125,12 @@ class Reader:
         if SYNONYMS.get(name.lower()) in known:
             return f"; did you mean {SYNONYMS[name.lower()]}?"
         if key in known:
-            return f"; it is a setting, write  {key}: {{name: …, {name}: …}}"
+            return f"; it is a setting, write  {key}: {{{'name: …, ' if key in REGISTRIES else ''}{name}: …}}"
         return self.problems.hint(name, known) or "; remove it, or see lrsweep schema"
 
     def single(self, key: str, keys: Keys) -> Any:
         """The value of a key that takes one value, or its default."""
-        axis = self.values.axis(key, keys[key]) if key in keys else default(key)
-        return axis.make()[0]
+        return self.values.axis(key, keys.get(key, DEFAULTS[key])).make()[0]
 
     def default_name(self) -> str:
         """The name that the file's own gives."""
@@ -183,7 +182,7 @@ class Reader:
                 self.problems.add(where, f"{key} is missing; add for example  {key}: {EXAMPLES[key]}")
                 axes[key] = Axis.of()
             else:
-                axes[key] = self.values.axis(key, nodes[key]) if key in nodes else default(key)
+                axes[key] = self.values.axis(key, nodes.get(key, DEFAULTS[key]))
         self.check_parts(where, keys)
         return Draft(where, nodes, axes, self.zips(keys.get("zip"), axes), self.excludes(keys.get("exclude")))
 

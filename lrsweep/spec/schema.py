@@ -10,8 +10,6 @@ from lrsweep.spec.keys import (
     EXAMPLES,
     FEWEST,
     GRID_FORMS,
-    NAMES,
-    NUMERIC,
     REGISTRIES,
     RUN_KEYS,
     SweepFile,
@@ -27,16 +25,14 @@ def json_schema() -> Schema:
     """The schema of a whole file, in draft 2020-12: what each key may hold, with its meaning and its default."""
     schema = SweepFile.model_json_schema()
     properties: dict[str, Schema] = schema["properties"]
-    schema["$defs"]["grid"] = {"anyOf": [grid(name) for name in GRID_FORMS]}
     properties["dataset"]["anyOf"][:1] = [{"enum": list(DATASETS)}, OPENML]
-    for key, names in NAMES.items():
-        properties[key] |= {"enum": list(names)}
     for key in REGISTRIES:
         del properties[key]["type"]
-        properties[key]["anyOf"] = [{"enum": properties[key].pop("enum")}, *mappings(key)]
+        properties[key]["anyOf"] = [{"enum": list(REGISTRIES[key])}, *mappings(key)]
     properties["zip"]["items"] = {"type": "array", "items": {"enum": [*AXES, "seeds"]}, "minItems": 2}
-    for key, value in properties.items():
-        properties[key] = axis(value, key in NUMERIC) if value.pop("axis", False) else value
+    for form in (schema, *schema["$defs"].values()):
+        form["properties"] = {key: several(value) for key, value in form["properties"].items()}
+    schema["$defs"]["grid"] = {"anyOf": [grid(name) for name in GRID_FORMS]}
     properties["exclude"]["items"] = {"type": "object", "propertyNames": {"enum": list(RUN_KEYS)}, "minProperties": 1}
     keys = (*RUN_KEYS, "zip", "exclude")
     inside = {key: {"$ref": f"#/properties/{key}"} for key in keys}
@@ -54,6 +50,13 @@ def grid(name: str) -> Schema:
     return form | ({"oneOf": [{"required": [count]} for count in counts]} if counts else {})
 
 
+def several(value: Schema) -> Schema:
+    """What a key may hold: where its field is marked so, also a list or a grid."""
+    value.pop("sentence", None)
+    value.pop("axis", None)
+    return axis(value, value.pop("numbers")) if "numbers" in value else value
+
+
 def axis(value: Schema, numeric: bool) -> Schema:
     """One value, a list or a grid, with the value's own description and default outside."""
     value.pop("sentence", None)
@@ -66,7 +69,7 @@ def mappings(key: str) -> list[Schema]:
     forms: list[Schema] = []
     for name in REGISTRIES[key]:
         settings = settings_model(key, name).model_json_schema()["properties"]
-        properties = {setting: axis(value, numeric=True) for setting, value in settings.items()}
+        properties = {setting: axis(value, numeric="enum" not in value) for setting, value in settings.items()}
         form = {"properties": {"name": {"const": name}, **properties}, "required": ["name"]}
         forms.append({"type": "object", **form, "additionalProperties": False})
     return forms

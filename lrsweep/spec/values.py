@@ -5,28 +5,36 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lrsweep.datasets import DATASETS
+from lrsweep.spec.forms import GROWTH_RATES
 from lrsweep.spec.grid_reader import GridReader, is_whole
 from lrsweep.spec.grids import Axis
 from lrsweep.spec.keys import (
     AXES,
     DATA_FORMS,
-    DATA_RULES,
+    DECAY_RULES,
     FIELDS,
-    NAMES,
+    GROUP_RULES,
+    GROWTH_RULES,
+    MOST_NOISE,
+    NOISE_RULE,
     NUMERIC,
     REGISTRIES,
     RULES,
+    SCALE_RULES,
     Rule,
-    default_settings,
     settings_rules,
 )
-from lrsweep.spec.problems import Problems, shown
-from lrsweep.vocabulary import Choice, Source
+from lrsweep.spec.problems import Problems, big, shown
+from lrsweep.vocabulary import Choice, Growth, LayerRates, Source
 from lrsweep.yaml_reader import Node
 
 Keys = dict[str, Node]
+
+DEFAULTS = {key: Node(field.default, 1, 1, 1) for key, field in FIELDS.items()}
+"""What a key holds when the file does not name it, as if it did."""
 
 WRONG = Axis.of(None)
 """Stands for one value that was refused, so that the counts of what surrounds it still fit."""
@@ -39,18 +47,25 @@ class Values:
         self.problems, self.folder = problems, folder
         self.named: dict[str, None] = {}
         self.made: dict[tuple[str, int], Axis] = {}
+        self.mappings: dict[str, Callable[[Node, bool], Axis]] = {
+            "layer_rates": self.layer_rates,
+            "growth": self.growth,
+            **{key: functools.partial(self.choice, key) for key in REGISTRIES},
+        }
 
     def axis(self, key: str, node: Node) -> Axis:
         """A key's values. Blocks share the file's nodes, so each is read once."""
         place = (key, id(node))
         if place not in self.made:
-            self.made[place] = self.seeds(node) if key == "seeds" else self.read(key, node)
+            self.made[place] = self.read(key, node)
         return self.made[place]
 
     def read(self, key: str, node: Node) -> Axis:
-        """The values of a key other than `seeds`."""
-        if key in REGISTRIES:
-            return self.several(key, node, lambda item: self.choice(key, item))
+        """A key's values."""
+        if key in self.mappings:
+            return self.several(key, node, lambda item: self.mappings[key](item, False))
+        if key in ("seeds", "noise"):
+            return self.seeds(node) if key == "seeds" else self.noise(node)
         if key == "dataset":
             return self.several(key, node, self.source)
         if key in AXES:
@@ -58,9 +73,9 @@ class Values:
         return self.one(key, node)
 
     def pattern(self, key: str, node: Node) -> Axis:
-        """The values that an entry of `exclude` gives a key; a choice has only the settings that it names."""
-        if key in REGISTRIES:
-            return self.several(key, node, lambda item: self.choice(key, item, partial=True))
+        """The values that an entry of `exclude` gives a key; a mapping has only the settings that it names."""
+        if key in self.mappings:
+            return self.several(key, node, lambda item: self.mappings[key](item, True))
         return self.seed_list([node]) if key == "seeds" and not isinstance(node.value, list) else self.axis(key, node)
 
     def several(self, label: str, node: Node, element: Callable[[Node], Axis], numbers: Rule | None = None) -> Axis:
@@ -87,15 +102,15 @@ class Values:
 
     def one(self, key: str, node: Node) -> Axis:
         """The single value of a key."""
-        value = self.problems.valid(key, node, RULES[key])
-        if value is not None and key in NAMES and value not in NAMES[key]:
-            if key == "objective" and str(value).startswith("test_"):
-                instead = str(value).replace("test_", "val_", 1)
-                self.problems.add(node, f"objective: {value} must not rank, test rows never do; write {instead}")
-            else:
-                self.problems.unknown(key, node, value, NAMES[key])
+        if key == "objective" and str(node.value).startswith("test_"):
+            instead = str(node.value).replace("test_", "val_", 1)
+            self.problems.add(node, f"objective: {node.value} must not rank, test rows never do; write {instead}")
             return WRONG
-        return Axis.of(value)
+        return self.valid(key, node, RULES[key])
+
+    def valid(self, label: str, node: Node, rule: Rule) -> Axis:
+        """A single value that follows a rule."""
+        return Axis.of(self.problems.valid(label, node, rule))
 
     def seeds(self, node: Node) -> Axis:
         """A count of seeds, or a list of them."""
@@ -112,8 +127,27 @@ class Values:
         """The seeds named one by one."""
         return Axis.of(*(self.problems.valid("seeds", node, RULES["split_seed"]) for node in nodes))
 
-    def choice(self, key: str, node: Node, partial: bool = False) -> Axis:
-        """An optimizer or schedule: every combination of its settings; `partial`: of those that are given."""
+    def noise(self, node: Node) -> Axis:
+        """The deviations of noise, all of them together one value."""
+        if node.value in (None, "none"):
+            return Axis.of(())
+        axis = self.several("noise", node, lambda item: self.valid("noise", item, NOISE_RULE), NOISE_RULE)
+        if axis.count > MOST_NOISE:
+            message = f"noise: {big(axis.count)} deviations are more than {MOST_NOISE}, and each is a column"
+            self.problems.add(node, f"{message}; give it fewer")
+            return WRONG
+        values = axis.make()
+        columns = [value if value is None else f"{value:g}" for value in values]
+        places = node.value if isinstance(node.value, list) else [node] * len(values)
+        for i, (place, column) in enumerate(zip(places, columns, strict=True)):
+            if column and column in columns[:i]:
+                self.problems.add(place, f"noise: {column} is there twice; keep one")
+        return Axis.of(tuple(values))
+
+    # --- Mappings: `partial` are those of `exclude`, which have only the settings that are given
+
+    def choice(self, key: str, node: Node, partial: bool) -> Axis:
+        """An optimizer or schedule: every combination of its settings."""
         given: Keys = dict(node.value) if isinstance(node.value, dict) else {}
         where = given.pop("name", node)
         name = where.value
@@ -126,27 +160,84 @@ class Values:
             return WRONG
         rules = settings_rules(key, name)
         self.check_settings(key, name, given, rules)
+        if not partial:
+            self.named |= {f"{key}.{setting}": None for setting in rules if setting in given}
+        axes = self.settings(key, given, rules, partial)
+        return Axis.product(axes, lambda settings: Choice(name, tuple(settings.items())))
+
+    def layer_rates(self, node: Node, partial: bool) -> Axis:
+        """Multipliers of the rate by layer: every combination of them."""
+        given: Keys = node.value if isinstance(node.value, dict) else {}
+        if not given:
+            if node.value != 1 or node.value is True:
+                self.problems.add(node, f"layer_rates: {shown(node.value)} {RULES['layer_rates'].sentence}")
+            return Axis.of(LayerRates())
+        self.check_settings("layer_rates", "layer_rates", given, {**GROUP_RULES, **DECAY_RULES})
+        if "decay" not in given:
+            axes = self.settings("layer_rates", given, GROUP_RULES, partial)
+            return Axis.product(axes, lambda rates: {**rates, "decay": 1.0} if partial else LayerRates(**rates))
+        for setting in [setting for setting in given if setting in GROUP_RULES]:
+            message = f"layer_rates: {shown(setting)} does not go with decay; keep decay, or {', '.join(GROUP_RULES)}"
+            self.problems.add(given[setting].key or given[setting], message)
+        axes = self.settings("layer_rates", given, DECAY_RULES, partial)
+        return Axis.product(axes, lambda rates: LayerRates(**rates))
+
+    def growth(self, node: Node, partial: bool) -> Axis:
+        """When and how wide a network grows: every combination; or that it does not."""
+        given: Keys = dict(node.value) if isinstance(node.value, dict) else {}
+        if not given:
+            if node.value not in (None, "none"):
+                self.problems.add(node, f"growth: {shown(node.value)} {RULES['growth'].sentence}")
+            return Axis.of(None)
+        self.check_settings("growth", "growth", given, GROWTH_RULES)
+        rate = given.pop("rate", None)
+        rules = {setting: rule for setting, rule in GROWTH_RULES.items() if setting != "rate"}
+        for setting in [setting for setting in rules if setting not in given and not partial]:
+            message = f"growth: {setting} is missing; write for example  {{at_epoch: 10, to_width: 128}}"
+            self.problems.add(node, message)
+        axes = self.settings("growth", given, rules, partial)
+        if rate is not None:
+            axes["rate"] = self.several("growth.rate", rate, self.growth_rate)
+
+        def build(settings: dict[str, Any]) -> Any:
+            whole = {**settings, **settings.get("rate", {})}
+            return whole if partial else Growth(**whole)
+
+        return Axis.product(axes, build)
+
+    def growth_rate(self, node: Node) -> Axis:
+        """What becomes of the rate when a network grows, as fields of Growth."""
+        if isinstance(node.value, dict) and node.value:
+            self.check_settings("growth.rate", "growth.rate", node.value, SCALE_RULES)
+            axes = self.settings("growth.rate", node.value, SCALE_RULES, partial=False)
+            return Axis.product(axes, lambda settings: {"rate": "scale", **settings})
+        if node.value not in GROWTH_RATES:
+            self.problems.unknown("growth.rate", node, node.value, GROWTH_RATES, ["{scale: x}"])
+        return Axis.of({"rate": node.value})
+
+    def settings(self, label: str, given: Keys, rules: dict[str, Rule], partial: bool) -> dict[str, Axis]:
+        """An axis for each setting, of those that are not given its default."""
         axes = {}
         for setting, rule in rules.items():
             if setting in given:
-                axes[setting] = self.setting(f"{key}.{setting}", given[setting], rule, partial)
+                axes[setting] = self.setting(f"{label}.{setting}", given[setting], rule)
             elif not partial:
                 axes[setting] = Axis.of(rule.default)
-        return Axis.product(axes, lambda settings: Choice(name, tuple(settings.items())))
+        return axes
 
-    def check_settings(self, key: str, name: str, given: Keys, rules: dict[str, Rule]) -> None:
-        """Refuses settings that an optimizer or schedule does not have."""
+    def setting(self, label: str, node: Node, rule: Rule) -> Axis:
+        """The values of one setting."""
+        return self.several(label, node, lambda item: self.valid(label, item, rule), None if rule.choices else rule)
+
+    def check_settings(self, label: str, name: str, given: Keys, rules: dict[str, Rule]) -> None:
+        """Refuses settings that a mapping does not have."""
         has = f"it has {', '.join(rules)}" if rules else "it has none"
         for setting, inner in given.items():
             if setting not in rules:
-                message = f"{key}: {shown(setting)} is not a setting of {name}; {has}"
+                message = f"{label}: {shown(setting)} is not a setting of {name}; {has}"
                 self.problems.add(inner.key or inner, message + self.problems.hint(setting, rules))
 
-    def setting(self, label: str, node: Node, rule: Rule, partial: bool) -> Axis:
-        """The values of one setting."""
-        if not partial:
-            self.named[label] = None
-        return self.several(label, node, lambda item: Axis.of(self.problems.valid(label, item, rule)), rule)
+    # --- Datasets
 
     def source(self, node: Node) -> Axis:
         """Where a dataset comes from."""
@@ -164,14 +255,14 @@ class Values:
 
     def located(self, kind: str, given: Keys) -> Axis:
         """A dataset in a file or a folder of the user's own."""
-        known = DATA_FORMS[kind].model_fields
+        known = DATA_FORMS[kind]
         for key, inner in given.items():
             if key not in known:
                 hint = self.problems.hint(key, known)
                 message = f"dataset: {shown(key)} does not go with {kind}; keep {', '.join(known)}{hint}"
                 self.problems.add(inner.key or inner, message)
         values = {
-            key: self.problems.valid(f"dataset.{key}", given[key], DATA_RULES[key]) for key in known if key in given
+            key: self.problems.valid(f"dataset.{key}", given[key], rule) for key, rule in known.items() if key in given
         }
         label = values[kind] or ""
         if Path(label).suffix in (".csv", ".parquet") and "target" not in given:
@@ -180,14 +271,3 @@ class Values:
         target, task = values.get("target") or "", values.get("task") or ""
         told = ":".join(filter(None, (label, target, task)))  # two targets of one file are two datasets
         return Axis.of(Source("idx" if kind == "idx" else "file", location, target, task, told))
-
-
-@functools.cache
-def default(key: str) -> Axis:
-    """What a key holds when the file does not name it."""
-    value = FIELDS[key].default
-    if key == "seeds":
-        return Axis(value, lambda: list(range(value)))
-    if key in REGISTRIES:
-        return Axis.of(Choice(value, tuple(default_settings(key, value).items())))
-    return Axis.of(value)

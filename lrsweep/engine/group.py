@@ -1,0 +1,240 @@
+"""The runs of a stack that are training, and their arrays: drawing batches, gradients, steps, measures.
+
+Every run's numbers are its own: nothing here sums, gathers or branches across runs, so that a run in a stack equals
+the run alone bit for bit.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lrsweep.engine import evaluate, growth, model, optimizers, scaling, schedules
+from lrsweep.engine.reactions import Reactions
+from lrsweep.vocabulary import Array, Data, Run, float_type
+
+FLUSH_STEPS = 64
+"""Steps between two looks for decayed state: 0.9⁶⁴ of what the look before left is still far from subnormal."""
+
+
+def batch_rows(batch_size: int | str, n_train: int) -> int:
+    """B: rows per batch, never more than there are."""
+    return n_train if batch_size == "full" else min(int(batch_size), n_train)
+
+
+def steps_per_epoch(batch_size: int | str, n_train: int) -> int:
+    """Batches per epoch. The last one may be smaller, and counts as a step like the others.
+
+    >>> steps_per_epoch(32, 1079), steps_per_epoch("full", 1079)
+    (34, 1)
+    """
+    return -(-n_train // batch_rows(batch_size, n_train))
+
+
+def norms(flat: Array) -> Array:
+    """L2 norms (R, 1) of the rows of (R, P), in float64."""
+    lengths: Array = np.sqrt(np.matmul(flat[:, None, :], flat[:, :, None]))[:, 0].astype(np.float64)
+    over = np.isinf(lengths[:, 0])
+    if over.any():  # squares overflow long before the numbers do, and a norm of inf would clip a gradient to nothing
+        rows = flat[over].astype(np.float64)
+        largest = np.abs(rows).max(axis=1, keepdims=True)
+        exact = largest * np.sqrt(np.square(rows / largest).sum(axis=1, keepdims=True))
+        lengths[over] = np.where(largest < np.inf, exact, largest)
+    return lengths
+
+
+def sharing(seeds: Sequence[int]) -> Sequence[int]:
+    """The seeds whose orders of the data are drawn: one for so many runs in a row where that comes out even, else all.
+
+    >>> sharing([0, 0, 1, 1]), sharing([0, 0, 1])
+    ([0, 1], [0, 0, 1])
+    """
+    distinct = list(dict.fromkeys(seeds))
+    each = len(seeds) // len(distinct)
+    return distinct if seeds == [seed for seed in distinct for _ in range(each)] else seeds
+
+
+def policy(run: Run) -> str:
+    """What becomes of a run's rate when its network grows."""
+    return run.growth.rate if run.growth is not None else ""
+
+
+class Group:
+    """The runs of a stack that are still training. `grew_from` are the units of their networks before they grew."""
+
+    def __init__(self, runs: Sequence[Run], data: Data) -> None:
+        first = runs[0]
+        self.runs, self.data, self.dtype = list(runs), data, float_type(first.precision)
+        self.rule = optimizers.OPTIMIZERS[first.optimizer.name]
+        n_train, n_features = data.x_train.shape
+        self.units = model.sizes(n_features, first.width, first.depth, data.n_outputs)
+        self.grew_from: tuple[int, ...] | None = None
+        self.inputs = model.with_ones(data.x_train)
+        self.batch = batch_rows(first.batch_size, n_train)
+        self.steps = steps_per_epoch(first.batch_size, n_train)
+        total = self.steps * first.epochs
+        self.rates = schedules.rate_table(runs, total)
+        self.momenta = schedules.momentum_table(runs, total, self.rule.cycled)
+        self.reactions = Reactions(runs)
+        self.streams = {run.seed: model.stream(run.seed, model.ORDER) for run in runs}
+        self.params = self.draw_weights(model.WEIGHTS)
+        blank = np.zeros_like(self.params)
+        self.state = [(self.params if name in self.rule.points else blank).copy() for name in self.rule.state]
+        self.scalars = [np.zeros((len(runs), 1)) for _ in self.rule.scalars]
+        self.prepare()
+
+    def draw_weights(self, key: int) -> Array:
+        """Random parameters (R, P) of networks of the present size, each seed's own."""
+        first, drawn = self.runs[0], {}
+        for seed in {run.seed for run in self.runs}:
+            flat = model.initial(self.units, first.activation, seed, key)
+            model.layers(flat[None], self.units)[-1][..., :-1] *= scaling.width_ratio(first) ** 0.5
+            drawn[seed] = flat.astype(self.dtype)
+        return np.stack([drawn[run.seed] for run in self.runs])
+
+    def prepare(self) -> None:
+        """All that follows from the present runs, parameters and state."""
+        first = self.runs[0]
+        settings = [dict(run.optimizer.settings) for run in self.runs]
+        self.optimizer = optimizers.build(first.optimizer.name, settings, self.dtype)
+        peaks = np.array([[run.learning_rate or 1.0] for run in self.runs]) if self.rule.linear else 1.0
+        self.unit = np.asarray(peaks, self.dtype)
+        self.columns = self.per_step(self.rates / peaks)
+        steady = self.rule.linear and bool((self.columns == 1).all()) and not self.reactions.parts
+        self.moved = None if self.momenta is None else self.per_step(self.momenta)
+        self.pace = optimizers.Pace(self.columns[0], *self.own_rates(), unit=self.unit, steady=steady)
+        self.clip_norm = None
+        if first.clip_norm is not None:
+            self.clip_norm = np.array([[run.clip_norm] for run in self.runs], self.dtype)
+        self.grads, self.scratch, self.before = (np.empty_like(self.params) for _ in range(3))
+        self.weights, self.slots = model.layers(self.params, self.units), model.layers(self.grads, self.units)
+        share = 1 / scaling.width_ratio(first)
+        design = model.Design(self.units, first.activation, self.data.task, self.dtype, share)
+        self.seeds = sharing([run.seed for run in self.runs])
+        # Made as partials, not lambdas over self: a cycle would keep a trained stack's arrays until it is collected.
+        self.learner = functools.cache(functools.partial(model.Learner, design, len(self.runs), len(self.seeds)))
+        self.network = functools.cache(functools.partial(model.Network, design, len(self.runs)))
+
+    def per_step(self, table: Array) -> Array:
+        """A table (R, T) as a column for each step, (T, R, 1), ready to be multiplied with (R, P)."""
+        return np.ascontiguousarray(table.T[:, :, None]).astype(self.dtype)
+
+    def own_rates(self) -> tuple[Array | None, Array | None]:
+        """Multipliers (R, P) of the parameters' movement and of their weight decay, None where all are 1."""
+        m = scaling.width_ratio(self.runs[0])
+        made = functools.cache(functools.partial(scaling.factors, self.units, self.rule.family, m))
+        pairs = [
+            made(run.layer_rates, self.grew_from if policy(run) == "new_neurons_only" else None) for run in self.runs
+        ]
+        movement, decay = (
+            None if all((own == 1).all() for own in arrays) else np.stack(arrays).astype(self.dtype)
+            for arrays in zip(*pairs, strict=True)
+        )
+        return movement, decay
+
+    def keep(self, mask: Array) -> None:
+        """Lets the runs outside the mask (R,) go; the others do not change by one bit."""
+        self.runs = [run for run, kept in zip(self.runs, mask, strict=True) if kept]
+        self.params, self.rates = self.params[mask], self.rates[mask]
+        self.momenta = None if self.momenta is None else self.momenta[mask]
+        self.state, self.scalars = ([array[mask] for array in arrays] for arrays in (self.state, self.scalars))
+        self.reactions.keep(mask)
+        if self.runs:
+            self.prepare()
+
+    def grow(self) -> None:
+        """Gives every hidden layer the width that the runs grow to; what the networks compute stays the same.
+
+        Averages of the optimizer carry on for the old neurons and start at zero for the new ones.
+        """
+        old, first = self.units, self.runs[0].growth
+        assert first is not None  # noqa: S101  the loop grows runs that are told to
+        self.grew_from, self.units = old, growth.widened(old, first.to_width)
+        drawn = self.draw_weights(model.GROWTH)
+        blank = np.zeros_like(drawn)
+        self.params = growth.grown(self.params, old, first.to_width, drawn)
+        self.state = [
+            growth.grown(array, old, first.to_width, drawn if name in self.rule.points else blank)
+            for name, array in zip(self.rule.state, self.state, strict=True)
+        ]
+        self.reactions.forget(np.array([policy(run) == "restart" for run in self.runs]))
+        self.prepare()
+
+    def draw_order(self) -> Array:
+        """The rows' orders for the next epoch, (S, N): R/S consecutive runs share one."""
+        drawn = {seed: stream.permutation(len(self.inputs)) for seed, stream in self.streams.items()}
+        return np.stack([drawn[seed] for seed in self.seeds])
+
+    def epoch(self, number: int) -> tuple[Array, Array, Array]:
+        """Trains one epoch, counted from 1.
+
+        Returns (R,) each: the mean loss of its rows as they were met, the norm of its last gradient before clipping,
+        and the norm of its last update over that of the weights.
+        """
+        order = self.draw_order()
+        total = np.zeros((len(self.runs), self.batch))
+        for i in range(self.steps):
+            rows = order[:, i * self.batch : (i + 1) * self.batch]
+            total[:, : rows.shape[1]] += self.gradient(rows)
+            if i == self.steps - 1:
+                grad_norm, length = norms(self.grads) / self.unit, norms(self.params)
+                np.copyto(self.before, self.params)
+            self.update((number - 1) * self.steps + i)
+        np.subtract(self.params, self.before, out=self.before)
+        moved = norms(self.before) / length
+        return total.sum(axis=1) / len(self.inputs), grad_norm[:, 0], moved[:, 0]
+
+    def gradient(self, rows: Array) -> Array:
+        """The losses (R, B) of the rows (S, B); their mean's gradient, times the unit, goes into `grads`."""
+        learner = self.learner(rows.shape[1])
+        return learner.differentiate(self.weights, self.slots, self.inputs, self.data.y_train, rows, self.unit)
+
+    def update(self, step: int) -> None:
+        """Clips the gradient where asked, and takes the optimizer's step, counted from 0."""
+        if self.clip_norm is not None:
+            share = self.unit.astype(np.float64) * self.clip_norm / norms(self.grads)
+            self.grads *= np.minimum(1, share).astype(self.dtype)
+        self.pace.rate = self.columns[step]
+        if self.reactions.parts:
+            self.pace.rate = self.columns[step] * self.reactions.factor[:, None].astype(self.dtype)
+        if self.moved is not None:
+            self.pace.momentum, self.pace.before = self.moved[step], self.moved[max(step - 1, 0)]
+        memory = [*self.state, *self.scalars]
+        self.optimizer.step(self.params, self.grads, memory, self.pace, step + 1, self.scratch)
+        if (step + 1) % FLUSH_STEPS == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sets decayed state to zero before it becomes subnormal, where a step takes about ten times as long."""
+        smallest = np.finfo(self.dtype).tiny * 1e8
+        for name, array in zip(self.rule.state, self.state, strict=True):
+            if name not in self.rule.points:
+                array[np.abs(array) < smallest] = 0
+
+    def rate_at(self, step: int) -> Array:
+        """The rates (R,) of a step of the present epoch."""
+        rates: Array = self.rates[:, step] * self.reactions.factor
+        return rates
+
+    def score(self, rows: evaluate.Rows) -> tuple[Array, Array, Array]:
+        """Losses (R,), accuracies or R² (R,), and predictions (R, N)."""
+        point = self.optimizer.evaluated(self.params, self.state)
+        weights = self.weights if point is self.params else model.layers(point, self.units)
+        loss, predicted = evaluate.measure(rows, weights, self.network, self.data.task)
+        return loss, evaluate.score(loss, predicted, rows.targets, self.data.task), predicted
+
+    def noisy(self) -> Iterator[evaluate.Rows]:
+        """The validation rows with noise of each deviation in turn: a seed's own noise, the same for all its rates."""
+        clean, y = self.data.x_val, self.data.y_val
+        drawn = [model.stream(seed, model.NOISE).standard_normal(clean.shape) for seed in self.seeds]
+        for deviation in self.runs[0].noise:
+            yield evaluate.Rows.of((clean + deviation * np.stack(drawn)).astype(self.dtype), y)
+
+    def finite(self, *losses: Array) -> Array:
+        """Which runs still have finite losses and weights, (R,). Comparisons are such that NaN fails them."""
+        mask: Array = np.asarray(np.isfinite(self.params).all(axis=1))
+        for loss in losses:
+            mask &= loss < np.inf
+        return mask

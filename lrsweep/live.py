@@ -1,0 +1,61 @@
+"""What a person sees on stderr while a sweep runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from lrsweep.vocabulary import DIVERGED, Outcome, Stack
+
+if TYPE_CHECKING:
+    from lrsweep.plan import Plan
+
+
+def tell(text: str, quiet: bool = False) -> None:
+    """Talk, on stderr."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+class View:
+    """The lines before, and the live block."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet, self.shown = quiet, ExitStack()
+        self.done = self.diverged = 0
+        self.best: tuple[float, str] | None = None
+
+    def begin(self, planned: Plan, stale: int, stacks: list[Stack], note: str) -> Callable[[list[Outcome]], None]:
+        """Says what is about to happen, and opens the live block."""
+        from lrsweep.report.progress import progress
+
+        spec, self.total = planned.spec, sum(len(stack.runs) for stack in stacks)
+        finished, aside = len(planned.runs) - self.total, f", {stale:,} stale" if stale else ""
+        tell(f"{spec.name}  {len(planned.runs):,} runs: {finished:,} done, {self.total:,} to train{aside}", self.quiet)
+        for line in (f"duplicates: {planned.duplicates:,}, counted once" if planned.duplicates else "", note):
+            if line:
+                tell(line, self.quiet)
+        self.objective = f"best_{spec.objective}" if spec.select == "best" else spec.objective
+        self.runs = {one.run_id: one.run for one in planned.runs}
+        title = f"{spec.name}  {self.total:,} runs in {len(stacks):,} stacks"
+        self.update = self.shown.enter_context(progress(self.total, self.quiet or not stacks, title))
+        return self.watch
+
+    def watch(self, outcomes: list[Outcome]) -> None:
+        """Moves the block on by a stack."""
+        self.done += len(outcomes)
+        self.diverged += sum(outcome.status == DIVERGED for outcome in outcomes)
+        sign = 1 if self.objective.endswith("loss") else -1
+        for outcome in outcomes:
+            value = outcome.metrics.get(self.objective, float("nan"))
+            if sign * value < (self.best[0] if self.best else float("inf")):
+                run = self.runs[outcome.run_id]
+                name = f"{run.optimizer.name} {run.learning_rate:.3g}"
+                self.best = sign * value, f"{name} → {self.objective} {value:.3g}"
+        self.update(self.done, self.total, self.best[1] if self.best else "", self.diverged)
+
+    def end(self) -> None:
+        """Takes the block away."""
+        self.shown.close()

@@ -1,0 +1,19 @@
+"""From a spec to the list of its runs, and from the runs that are missing to stacks of them."""
+
+from lrsweep.plan.plan import Plan, Preview, make_plan
+from lrsweep.plan.planned import PlannedRun, identity, run_bytes, table_bytes
+from lrsweep.plan.stacks import STACK_BYTES, estimate, make_stacks, shape
+
+__all__ = [
+    "STACK_BYTES",
+    "Plan",
+    "PlannedRun",
+    "Preview",
+    "estimate",
+    "identity",
+    "make_plan",
+    "make_stacks",
+    "run_bytes",
+    "shape",
+    "table_bytes",
+]

@@ -1,0 +1,126 @@
+"""From a spec to the list of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from lrsweep import datasets
+from lrsweep.plan.mistakes import Mistake, mistakes
+from lrsweep.plan.planned import PlannedRun, identity, settings
+from lrsweep.plan.stacks import Estimate, shape
+from lrsweep.spec import Spec
+from lrsweep.vocabulary import RETRIED, DataError, Problem, RawData, Run, Scalar, Source, SpecError, Stack
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every run of a sweep in order, each once; `duplicates` counts those that were named more than once."""
+
+    spec: Spec
+    runs: tuple[PlannedRun, ...]
+    duplicates: int
+
+    def columns(self) -> list[tuple[str, dict[str, Scalar | None]]]:
+        """Each run_id with the settings of its row in runs.csv."""
+        return [(planned.run_id, settings(planned.run, self.spec.named)) for planned in self.runs]
+
+    def axes(self) -> dict[str, list[Scalar | None]]:
+        """The settings that differ within the sweep, with their values in order."""
+        seen: dict[str, dict[Scalar | None, None]] = {}
+        for _, row in self.columns():
+            for key, value in row.items():
+                seen.setdefault(key, {})[value] = None
+        return {
+            key: list(values) for key, values in seen.items() if len(values) > 1 or key in ("learning_rate", "seed")
+        }
+
+
+def make_plan(spec: Spec) -> Plan:
+    """Every run that the spec asks for. Raises SpecError where its data cannot be had or does not go with a setting."""
+    data = load_all(spec)
+    runs: dict[str, PlannedRun] = {}
+    total = 0
+    for block in spec.blocks:
+        for values in block.combinations():
+            total += 1
+            raw = data[values["dataset"], values["task"]]
+            rest = {key: value for key, value in values.items() if key not in ("seeds", "task")}
+            run = Run(seed=values["seeds"], task=raw.task, **rest)
+            planned = PlannedRun(identity(run, raw.fingerprint), run, raw)
+            runs.setdefault(planned.run_id, planned)
+    told = ("optimizer", "schedule", "layer_rates", "growth")
+    alike = {(shape(one), *(getattr(one.run, key) for key in told)): one for one in runs.values()}
+    refuse(spec, [mistake for one in alike.values() for mistake in mistakes(spec, one)])
+    return Plan(spec, tuple(runs.values()), total - len(runs))
+
+
+def load_all(spec: Spec) -> dict[tuple[Source, str | None], RawData]:
+    """The data of each dataset that the spec names, by it and the task that the spec sets."""
+    data: dict[tuple[Source, str | None], RawData] = {}
+    found: list[Mistake] = []
+    for source, task in {pair for block in spec.blocks for pair in product(block.axes["dataset"], block.axes["task"])}:
+        try:
+            data[source, task] = datasets.load(source, source.task or task)
+        except DataError as error:
+            found.append(("dataset", str(error)))
+    tasks = {str(source): raw.task for (source, _), raw in data.items()}
+    if len(set(tasks.values())) > 1:
+        said = ", ".join(f"{label} is {task}" for label, task in sorted(tasks.items()))
+        found.append(("dataset", f"a sweep has one task, but {said}; make two sweeps of it"))
+    refuse(spec, sorted(found))
+    return data
+
+
+def refuse(spec: Spec, found: Sequence[Mistake]) -> None:
+    """Raises SpecError with the mistakes, each at its key in the file."""
+    if found:
+        nowhere = Problem("")
+        problems = [replace(spec.places.get(key, nowhere), message=message) for key, message in dict.fromkeys(found)]
+        raise SpecError(str(spec.path), spec.text, problems)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a sweep would do: its plan, what is stored of it already, and what the rest would take."""
+
+    plan: Plan
+    folder: Path
+    statuses: dict[str, str]
+    stacks: list[Stack]
+    estimate: Estimate
+    workers: int
+
+    def counts(self) -> dict[str, int]:
+        """Runs that are done, new, stale and failed."""
+        planned = [one.run_id for one in self.plan.runs]
+        done = [run_id for run_id in planned if run_id in self.statuses]
+        failed = sum(self.statuses[run_id] in RETRIED for run_id in done)
+        stale = len(self.statuses) - len(done)
+        return {"done": len(done), "new": len(planned) - len(done), "stale": stale, "failed": failed}
+
+    def document(self, list_runs: bool = False) -> dict[str, Any]:
+        """The same, as plain values; with every run where `list_runs`."""
+        axes, spec, columns = self.plan.axes(), self.plan.spec, self.plan.columns()
+        document = {
+            "schema_version": 1,
+            "path": str(spec.path),
+            "name": spec.name,
+            "folder": str(self.folder),
+            "axes": axes,
+            "runs": len(columns),
+            "duplicates": self.plan.duplicates,
+            "counts": self.counts(),
+            "stacks": len(self.stacks),
+            "largest_stack": max((len(stack.runs) for stack in self.stacks), default=0),
+            "seconds": self.estimate.seconds,
+            "workers": self.workers,
+            "shapes_timed": self.estimate.shapes,
+            "disk_bytes": self.estimate.disk_bytes,
+        }
+        if list_runs:
+            document["runs_list"] = [(run_id, self.statuses.get(run_id, "new"), row) for run_id, row in columns]
+        return document

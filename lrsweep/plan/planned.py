@@ -1,0 +1,131 @@
+"""A run of the plan: what it is called, what stands in its columns, how many steps and bytes it takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from lrsweep import datasets
+from lrsweep.engine import model
+from lrsweep.engine.group import batch_rows, steps_per_epoch
+from lrsweep.engine.optimizers import OPTIMIZERS
+from lrsweep.engine.schedules import moves_momentum
+from lrsweep.vocabulary import (
+    CURVE_COLUMNS,
+    NUMERICS,
+    Choice,
+    Growth,
+    LayerRates,
+    RawData,
+    Run,
+    Scalar,
+    Source,
+    float_type,
+)
+
+SETTINGS = tuple(f.name for f in fields(Run) if f.name not in ("task", "learning_rate", "seed"))
+"""A run's settings in the order of their CSV columns; the rate and the seed follow them."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run with its identity and the data that it needs."""
+
+    run_id: str
+    run: Run
+    data: RawData
+
+    @property
+    def n_train(self) -> int:
+        """Its training rows."""
+        return datasets.split_sizes(len(self.data.y), self.run)[0]
+
+    def steps(self, after: int = 0) -> int:
+        """T, all its steps; or only those that follow so many epochs."""
+        return steps_per_epoch(self.run.batch_size, self.n_train) * (self.run.epochs - after)
+
+    @property
+    def width(self) -> int:
+        """Units per hidden layer at the end, where it grows."""
+        return max(self.run.width, self.run.growth.to_width if self.run.growth else 0)
+
+    @property
+    def momentum_moves(self) -> bool:
+        """Whether its schedule moves its optimizer's momentum."""
+        return bool(OPTIMIZERS[self.run.optimizer.name].cycled) and moves_momentum(self.run.schedule)
+
+
+def identity(run: Run, fingerprint: str) -> str:
+    """A run's id: `r` and the first 12 hex digits of SHA-256 over its settings, its data and the numerics number.
+
+    Where the data lies and what it is called is not in it; what it holds is.
+    """
+    resolved: dict[str, Any] = {f.name: getattr(run, f.name) for f in fields(run) if f.name != "dataset"}
+    for key in ("optimizer", "schedule"):
+        choice: Choice = resolved[key]
+        resolved[key] = {"name": choice.name, **dict(choice.settings)}
+    resolved["layer_rates"] = vars(run.layer_rates)
+    resolved["growth"] = vars(run.growth) if run.growth else None
+    resolved["base_width"] = run.base_width if run.parametrization == "mup" else None
+    text = json.dumps({"numerics": NUMERICS, "data": fingerprint, **resolved}, sort_keys=True)
+    return "r" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def settings(run: Run, named: Sequence[str]) -> dict[str, Scalar | None]:
+    """A run's settings by CSV column; `named` are those of optimizers and schedules that the file names."""
+    row: dict[str, Scalar | None] = {}
+    for key in SETTINGS:
+        value = getattr(run, key)
+        row[key] = told(value)
+        for column in named:
+            if column.startswith(f"{key}."):
+                row[column] = dict(value.settings).get(column.removeprefix(f"{key}."))
+    return {**row, "learning_rate": run.learning_rate, "seed": run.seed}
+
+
+def told(value: Any) -> Scalar | None:
+    """A setting's value as it stands in its column.
+
+    >>> told(LayerRates(decay=0.5)), told((0.1, 1.0)), told(())
+    ('{decay: 0.5}', '0.1 1', None)
+    """
+    match value:
+        case Choice():
+            return value.name
+        case Source() | LayerRates() | Growth():
+            return str(value)
+        case tuple():
+            return " ".join(f"{number:g}" for number in value) or None
+    scalar: Scalar | None = value
+    return scalar
+
+
+def table_bytes(planned: PlannedRun) -> int:
+    """The rates, the momenta where they move, and the curve of one run."""
+    tables = 2 if planned.momentum_moves else 1
+    return 20 * tables * planned.steps() + 8 * len(CURVE_COLUMNS) * (planned.run.epochs + 1)
+
+
+def multipliers(run: Run) -> int:
+    """Arrays of multipliers, shaped like the parameters, that a run needs: of its rates, and with muP of its decays."""
+    if run.parametrization == "mup" and run.width != run.base_width:
+        return 2
+    return int(run.layer_rates != LayerRates() or (run.growth is not None and run.growth.rate == "new_neurons_only"))
+
+
+def run_bytes(planned: PlannedRun) -> int:
+    """The working set of one run: parameters, gradients, state and scratch; a batch's activations, both ways."""
+    run, data, width = planned.run, planned.data, planned.width
+    n_features = data.x[0].size
+    n_outputs = max(1, len(data.classes))
+    # Counted by formula, not by building the list of layers: a depth of 10^9 is refused, not allocated.
+    inner = (width + 1) * width * max(0, run.depth - 1)
+    ends = model.n_parameters((n_features, width, n_outputs) if run.depth else (n_features, n_outputs))
+    arrays = 3 + len(OPTIMIZERS[run.optimizer.name].state) + multipliers(run)
+    activations = 2 * run.depth * (width + 1) + 2 * n_outputs
+    return float_type(run.precision)().itemsize * (
+        (inner + ends) * arrays + activations * batch_rows(run.batch_size, planned.n_train)
+    )

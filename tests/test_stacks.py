@@ -1,0 +1,186 @@
+"""Stacks: what is trained together, how large it is, and what it would take."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plan_cases import RUN, planned, prepared
+
+from lrsweep.plan import STACK_BYTES, PlannedRun, estimate, make_stacks, run_bytes, shape, table_bytes
+from lrsweep.vocabulary import Growth, LayerRates, Stack
+
+MIXED = """
+width: [8, 64]
+depth: [0, 2]
+optimizer: [sgd, {name: adam, weight_decay: [0, 0.1, 0.2]}]
+learning_rate: {log: [1e-3, 1], num: 7}
+schedule: [constant, cosine]
+clip_norm: [none, 1]
+"""
+
+
+@pytest.mark.parametrize("stack_bytes", [1, 5_000, 10**9])
+@pytest.mark.parametrize("workers", [0, 1, 2, 3, 8])
+def test_no_stack_is_empty(tmp_path: Path, workers: int, stack_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsweep.plan.stacks.STACK_BYTES", stack_bytes)
+    runs = planned(tmp_path, "learning_rate: {log: [1e-3, 1], num: 5}\nseeds: 3").runs
+    for n in range(1, len(runs) + 1):
+        stacks = make_stacks(runs[:n], workers)
+        assert all(stack.runs for stack in stacks)
+        assert sum(len(stack.runs) for stack in stacks) == n
+
+
+def test_rates_of_many_steps_keep_stacks_small(tmp_path: Path) -> None:
+    plan = planned(
+        tmp_path, "width: 2\nbatch_size: 1\nepochs: 100000\nlearning_rate: {log: [1e-3, 1], num: 20}\nseeds: 1"
+    )
+    assert max(len(stack.runs) for stack in make_stacks(plan.runs, 1)) <= 5
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 7])
+def test_stacks_hold_every_run_once_and_share_shapes(tmp_path: Path, workers: int) -> None:
+    plan = planned(tmp_path, MIXED)
+    stacks = make_stacks(plan.runs, workers)
+    by_id = {one.run_id: one for one in plan.runs}
+    assert sorted(run_id for stack in stacks for run_id in stack.ids) == sorted(by_id)
+    for stack in stacks:
+        assert stack.runs == tuple(by_id[run_id].run for run_id in stack.ids)
+        assert len({shape(by_id[run_id]) for run_id in stack.ids}) == 1
+        same = {(r.width, r.depth, r.optimizer.name, r.batch_size, r.epochs, r.clip_norm is None) for r in stack.runs}
+        assert len(same) == 1
+        assert len({dict(r.optimizer.settings)["weight_decay"] == 0 for r in stack.runs}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shapes"),
+    [
+        ("layer_rates: [1, {decay: [0.5, 2]}, {first: 0.1}]", 1),
+        ("growth: {at_epoch: 3, to_width: 128, rate: [keep, restart, warmup, new_neurons_only, {scale: 2}]}", 1),
+        ("growth: [none, {at_epoch: 3, to_width: [128, 256]}, {at_epoch: 4, to_width: 128}]", 4),
+        ("parametrization: [standard, mup]", 2),
+        ("blocks: [{base_width: 32}, {base_width: 64}]\nparametrization: mup", 2),
+        ("blocks: [{noise: 0.1}, {noise: 0.2}, {noise: none}]", 3),
+        ("schedule: [constant, cosine, one_cycle, plateau, {name: triangular, mode: [triangular, exp_range]}]", 2),
+        ("schedule: [constant, one_cycle]\noptimizer: [sgd, adam, adagrad]", 4),
+        ("schedule: {name: one_cycle, base_momentum: [0.8, 0.85]}", 1),
+    ],
+)
+def test_what_runs_must_share_to_be_trained_together(tmp_path: Path, text: str, shapes: int) -> None:
+    plan = planned(tmp_path, f"{text}\nseeds: 2")
+    assert len({shape(one) for one in plan.runs}) == shapes
+    assert len({shape(one) for one in planned(tmp_path, f"{text}\nseeds: 1", "learning_rate=0.1,1").runs}) == shapes
+
+
+def test_stacks_keep_to_the_byte_limit_and_not_far_below_it(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "width: 256\ndepth: 2\nlearning_rate: {log: [1e-3, 1], num: 100}\nseeds: 1")
+    sizes = [len(stack.runs) * run_bytes(plan.runs[0]) for stack in make_stacks(plan.runs, 1)]
+    assert len(sizes) > 1
+    assert max(sizes) <= STACK_BYTES < 2 * min(sizes) + run_bytes(plan.runs[0])
+
+
+def test_a_run_beyond_the_byte_limit_is_a_stack_of_its_own(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "width: 2000\ndepth: 2")
+    assert run_bytes(plan.runs[0]) > STACK_BYTES
+    assert [len(stack.runs) for stack in make_stacks(plan.runs, 1)] == [1, 1, 1]
+
+
+def test_one_shape_is_shared_among_the_workers_by_seed(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "width: 8\nlearning_rate: {log: [1e-3, 1], num: 10}\nseeds: 4")
+    assert [len(stack.runs) for stack in make_stacks(plan.runs, 4)] == [10, 10, 10, 10]
+    assert all(len({run.seed for run in stack.runs}) == 1 for stack in make_stacks(plan.runs, 4))
+    assert len(make_stacks(plan.runs, 1)) == 1
+
+
+def test_the_dearest_stack_comes_first(tmp_path: Path) -> None:
+    stacks = make_stacks(planned(tmp_path, "width: [8, 256, 64]\nseeds: 1").runs, 1)
+    assert [stack.runs[0].width for stack in stacks] == [256, 64, 8]
+
+
+def test_no_runs_make_no_stacks() -> None:
+    assert make_stacks([], 2) == []
+
+
+# --- Bytes
+
+
+def test_a_batch_beyond_the_rows_is_the_whole_of_them(tmp_path: Path) -> None:
+    huge, full = planned(tmp_path, "batch_size: [9007199254740992, full]\nseeds: 1").runs
+    assert run_bytes(huge) == run_bytes(full)
+    assert huge.n_train == 60
+
+
+def test_the_bytes_of_a_run_are_those_that_its_arrays_take(tmp_path: Path) -> None:
+    """P = (5 + 1)·8 + (8 + 1)·3 parameters in four arrays; 32 rows of two layers, both ways; 4 bytes each."""
+    (one,) = planned(tmp_path, "width: 8\nseeds: 1").runs
+    assert run_bytes(one) == 4 * (4 * (6 * 8 + 9 * 3) + 32 * (2 * 9 + 2 * 3))
+    linear = PlannedRun("r", replace(one.run, depth=0, precision="float64"), one.data)
+    assert run_bytes(linear) == 8 * (4 * 6 * 3 + 32 * 2 * 3)
+
+
+def test_the_bytes_of_a_run_count_all_that_it_may_come_to_hold(tmp_path: Path) -> None:
+    """Activations apart: four arrays of P parameters, and one or two of multipliers where these are not all 1."""
+
+    def arrays(**changes: Any) -> float:
+        run = replace(RUN, **{"batch_size": 1, "width": 8, **changes})
+        wide = max(run.width, run.growth.to_width if run.growth else 0)
+        activations = 2 * (wide + 1) + 2 * 3
+        return (run_bytes(PlannedRun("r", run, raw)) / 4 - activations) / (6 * wide + (wide + 1) * 3)
+
+    raw = planned(tmp_path).runs[0].data
+    assert arrays() == arrays(growth=Growth(1, 16)) == arrays(parametrization="mup", base_width=8) == 4
+    assert arrays(growth=Growth(1, 16, "restart")) == 4
+    assert arrays(layer_rates=LayerRates(decay=0.5)) == arrays(growth=Growth(1, 16, "new_neurons_only")) == 5
+    assert arrays(parametrization="mup") == arrays(parametrization="mup", layer_rates=LayerRates(first=2)) == 6
+
+
+def test_a_momentum_that_moves_has_a_table_like_the_rates(tmp_path: Path) -> None:
+    sgd, momentum, adagrad = planned(tmp_path, "optimizer: [sgd, adam, adagrad]\nschedule: one_cycle\nseeds: 1").runs
+    assert table_bytes(momentum) - table_bytes(sgd) == 20 * sgd.steps()
+    assert table_bytes(adagrad) == table_bytes(sgd)
+
+
+def test_runs_with_rates_by_layer_bring_their_arrays_into_a_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "learning_rate: {log: [1e-3, 1], num: 100}\nseeds: 1\nlayer_rates: [1, {decay: 0.5}]"
+    plan = planned(tmp_path, text)
+    light, heavy = (run_bytes(plan.runs[i]) for i in (0, -1))
+    monkeypatch.setattr("lrsweep.plan.stacks.STACK_BYTES", 20 * light)
+    longest = max(len(stack.runs) for stack in make_stacks(plan.runs, 1))
+    assert longest * heavy <= 20 * light < 20 * heavy
+
+
+# --- Estimate
+
+
+def test_the_estimate_is_positive_and_grows_with_the_work(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "width: [8, 64]\nepochs: 3")
+    stacks = make_stacks(plan.runs, 1)
+    one = estimate(stacks, 1, prepared(plan))
+    assert (one.seconds > 0.6, one.disk_bytes > 0, one.shapes) == (True, True, 2)
+    assert estimate(stacks, 1, prepared(plan)).disk_bytes == one.disk_bytes
+
+
+def test_many_shapes_are_not_all_timed(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "width: {linear: [1, 20], num: 20}\nepochs: 1\nseeds: 1")
+    assert estimate(make_stacks(plan.runs, 1), 1, prepared(plan)).shapes == 8
+
+
+def test_growing_networks_are_timed_at_both_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[tuple[int, Growth | None]] = []
+
+    def time_epoch(stack: Stack, data: Any) -> float:
+        timed.append((stack.runs[0].width, stack.runs[0].growth))
+        return stack.runs[0].width
+
+    monkeypatch.setattr("lrsweep.plan.stacks.time_epoch", time_epoch)
+    plan = planned(tmp_path, "width: 8\ngrowth: {at_epoch: 3, to_width: 32}\nepochs: 5\nseeds: 1")
+    told = estimate(make_stacks(plan.runs, 1), 1, prepared(plan))
+    assert timed == [(8, None), (32, None)]
+    assert told.seconds == pytest.approx(3 * 8 + 2 * 32, abs=1)
+
+
+def test_nothing_left_to_train_costs_nothing() -> None:
+    stacks: list[Stack] = []
+    assert estimate(stacks, 2, None).seconds == 0

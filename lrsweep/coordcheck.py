@@ -31,7 +31,7 @@ FEWEST_WIDTHS, LEAST_SPAN, MULTIPLES = 3, 4, (1, 2, 4, 8, 16)
 """What the file's widths must be to be the ones that are checked, and the multiples of the base width else."""
 
 SHARED = ("rate", "widths")
-"""What mostly all settings have in common."""
+"""What settings mostly have in common."""
 
 Finding = dict[str, Any]
 """What was found of a setting, as `--json` has it; see `check`."""

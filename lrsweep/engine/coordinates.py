@@ -69,8 +69,8 @@ def measure(group: Group, x: Array) -> Array:
 def slopes(widths: Sequence[int], sizes: Array) -> Array:
     """The powers of the width, (steps, L), that sizes (W, steps, L) go as, by least squares; nan where one has no log.
 
-    >>> slopes([16, 32, 64], np.array([[[1.0, 3.0]], [[2.0, 3.0]], [[4.0, 3.0]]])).round(3)
-    array([[1., 0.]])
+    >>> slopes([16, 32, 64], np.array([[[1.0, 8.0]], [[2.0, 4.0]], [[4.0, 2.0]]])).round(3)
+    array([[ 1., -1.]])
     """
     x = np.log(np.asarray(widths, np.float64))
     x -= x.mean()

@@ -221,7 +221,7 @@ class Walk:
         self.top = max(self.top, rate)
         self.total_weight += self.top**2
         c = self.top**2 / self.total_weight if self.total_weight > 0 else 0.0
-        self.x = [(1 - c) * x + c * z for x, z in zip(self.x, self.z, strict=True)]
+        self.x = [x + moves * c * (z - x) for moves, x, z in zip(self.trainable, self.x, self.z, strict=True)]
         self.y = [(1 - beta) * z + beta * x for x, z in zip(self.x, self.z, strict=True)]
 
     def grow(self, growth: Growth) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,7 @@ from engine_cases import (
     variants,
 )
 
-from lrsweep.engine.group import FLUSH_STEPS, Group, batch_rows, sharing, steps_per_epoch
+from lrsweep.engine.group import FLUSH_STEPS, Group, batch_rows, norms, sharing, steps_per_epoch
 from lrsweep.engine.model import ACTIVATIONS
 from lrsweep.engine.optimizers import OPTIMIZERS, is_zero
 from lrsweep.engine.train import train
@@ -313,6 +314,18 @@ def test_flushing_changes_no_result(name, monkeypatch):
     monkeypatch.setattr(Group, "flush", lambda self: None)
     ((_, left),) = train_fully([run], data)
     np.testing.assert_array_equal(flushed, left)
+
+
+@pytest.mark.parametrize(("dtype", "top"), [(np.float32, 37), (np.float64, 306)])
+def test_a_norm_is_finite_where_its_row_is(dtype, top):
+    """Squares overflow at half the exponent. Rows of any size, and each to the last bit as it is alone."""
+    random = np.random.default_rng(0)
+    flat = (random.standard_normal((40, 30)) * 10.0 ** random.uniform(-top / 3, top, (40, 1))).astype(dtype)
+    flat[7, 3], flat[8, 3], flat[9] = np.inf, np.nan, 0
+    found = norms(flat)
+    for row, norm in zip(flat, found, strict=True):
+        np.testing.assert_array_equal(norms(row[None])[0], norm)
+    np.testing.assert_allclose(found[:, 0], [math.hypot(*row) for row in flat.tolist()], rtol=1e-6)
 
 
 # --- Batches, orders, memory.

@@ -205,11 +205,7 @@ def test_up_to_the_growth_all_policies_are_one_run(policy):
     assert (curves[0][3:, 3] != curves[1][3:, 3]).all()
 
 
-MOVED_BY_AVERAGES = ("schedule_free",)
-"""Rules whose old neurons do not stay: the point that is measured goes on towards the average of those before it."""
-
-
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in MOVED_BY_AVERAGES])
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_new_neurons_only_leaves_the_old_parameters_to_the_bit(name):
     """Weight decay included, beside a run of another policy; the new ones move, all but dead units' weights."""
     run = growing(name)

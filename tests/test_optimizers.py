@@ -162,6 +162,28 @@ def test_prodigys_distance_never_shrinks_and_finds_the_right_size():
     assert 0.3 < distances[-1] < 6
 
 
+def test_a_momentum_that_stays_is_carried_to_the_last_bit():
+    """Beside a run whose momentum moves it is multiplied by β, not by β·(1 − β)/(1 − β), which may be its neighbour."""
+    for dtype in (np.float32, np.float64):
+        beta = np.linspace(0, 0.999, 1000, dtype=dtype)[:, None]
+        assert (beta * (1 - beta) / (1 - beta) != beta).any()
+        np.testing.assert_array_equal(Pace(beta, momentum=beta, before=beta.copy()).carried(0.5), beta)
+
+
+def test_a_momentum_that_moves_keeps_the_average():
+    """(1 − β)·M, of the sum M that is carried, is m ← βₜ·m + (1 − βₜ)·g for any course of β."""
+    random = np.random.default_rng(0)
+    total = average = np.zeros((1, 1))
+    before = beta = np.full((1, 1), 0.95)
+    for _ in range(50):
+        gradient = random.standard_normal((1, 1))
+        total = total * Pace(beta, momentum=beta, before=before).carried(0.5) + gradient
+        average = beta * average + (1 - beta) * gradient
+        np.testing.assert_allclose((1 - beta) * total, average, rtol=1e-12)
+        before, beta = beta, random.uniform(0, 0.99, (1, 1))
+    assert Pace(beta).carried(0.5) == Pace(beta).moved(0.5) == 0.5
+
+
 def rule_and_arrays(name: str, dtype: Any, n_params: int = 50) -> tuple[Mover, Array]:
     """The rule with weight decay for three runs of made parameters, and made gradients, (R, P)."""
     random = np.random.default_rng(0)

@@ -61,6 +61,11 @@ def policy(run: Run) -> str:
     return run.growth.rate if run.growth is not None else ""
 
 
+def unit(rate: float) -> float:
+    """What the gradients of a linear rule are multiplied by: the peak rate, unless their norm might leave float32."""
+    return rate if 1e-12 < rate < 1e12 else 1.0
+
+
 class Group:
     """The runs of a stack that are still training. `grew_from` are the units of their networks before they grew."""
 
@@ -99,9 +104,9 @@ class Group:
         first = self.runs[0]
         settings = [dict(run.optimizer.settings) for run in self.runs]
         self.optimizer = optimizers.build(first.optimizer.name, settings, self.dtype)
-        peaks = np.array([[run.learning_rate or 1.0] for run in self.runs]) if self.rule.linear else 1.0
-        self.unit = np.asarray(peaks, self.dtype)
-        self.columns = self.per_step(self.rates / peaks)
+        units = np.array([[unit(run.learning_rate) if self.rule.linear else 1.0] for run in self.runs])
+        self.unit = units.astype(self.dtype)
+        self.columns = self.per_step(self.rates / units)
         steady = self.rule.linear and bool((self.columns == 1).all()) and not self.reactions.parts
         self.moved = None if self.momenta is None else self.per_step(self.momenta)
         self.pace = optimizers.Pace(self.columns[0], *self.own_rates(), unit=self.unit, steady=steady)

@@ -36,7 +36,7 @@ class Case:
     depth: int = 1
     batch: int = 32
     epochs: int = 20
-    rates: Sequence[float] = field(default=RATES, repr=False)
+    rates: tuple[float, ...] = field(default=RATES, repr=False)
     n_seeds: int = 20
 
     @property

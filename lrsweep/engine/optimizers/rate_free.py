@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lrsweep.engine.optimizers.rule import Column, Pace, Rule, decay_setting, weight
+from lrsweep.engine.optimizers.rule import Column, Pace, Rule, decay_setting, is_zero, weight
 from lrsweep.vocabulary import Array, setting
 
 
@@ -50,7 +50,8 @@ class Prodigy(Rule):
         np.abs(total, out=scratch)
         found = self.d_coef * numerator / scratch.sum(axis=1, keepdims=True, dtype=np.float64)
         np.fmax(distance, found, out=distance)  # without any gradient so far, 0 / 0 tells nothing
-        pace.shrink(params, self.weight_decay * d, scratch)
+        if not is_zero(self.weight_decay):
+            pace.shrink(params, self.weight_decay * d, scratch)
         np.sqrt(squares, out=grads)
         grads += (distance * self.eps).astype(grads.dtype)
         np.divide(average, grads, out=grads)
@@ -104,6 +105,7 @@ class ScheduleFree(Rule):
         share = np.where(weights > 0, largest**2 / np.where(weights > 0, weights, 1), 0)
         np.subtract(z, params, out=scratch)
         scratch *= share.astype(scratch.dtype)
+        pace.hold(scratch)
         params += scratch
         pace.times(grads, out=grads)
         z -= grads

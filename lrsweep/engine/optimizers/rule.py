@@ -40,6 +40,10 @@ class Pace:
     unit: Array | float = 1.0
     steady: bool = False
 
+    def __post_init__(self) -> None:
+        held = None if self.factors is None else self.factors == 0
+        self.held = held if held is not None and held.any() else None
+
     def times(self, direction: Array, out: Array, share: Column = None) -> None:
         """out ← rate · share · direction. `out` may be the direction itself; `share` is a column."""
         column = self.rate if share is None else (self.rate * share).astype(out.dtype)
@@ -54,6 +58,11 @@ class Pace:
         else:
             self.times(direction, out, share)
             params -= out
+
+    def hold(self, movement: Array) -> None:
+        """Sets a movement that the rate does not multiply to zero where parameters are to stay, with factors of 0."""
+        if self.held is not None:
+            np.copyto(movement, 0, where=self.held)
 
     def penalize(self, grads: Array, params: Array, weight_decay: Column, scratch: Array) -> None:
         """L2 regularization: adds the gradient of ½·weight_decay·‖params‖²."""

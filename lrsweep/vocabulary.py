@@ -1,6 +1,6 @@
 """The nouns that every module shares: runs, stacks, data, outcomes and errors.
 
-Nothing here computes, and nothing here imports another module of lrsweep.
+Nothing here computes but how a noun is written, and nothing here imports another module of lrsweep.
 The letters for array shapes, used everywhere:
 
     R runs · B rows of a batch · N rows of a dataset · D features · H hidden units · C outputs · P parameters · T steps

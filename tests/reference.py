@@ -201,13 +201,15 @@ class Walk:
         self.memories: list[Memory] = [{} for _ in self.z]
         self.common: Memory = {}
         self.trainable: list[Array | float] = [1.0 for _ in self.z]
+        self.ages = [np.zeros(z.shape, int) for z in self.z]  # steps that each parameter has taken
         self.top = self.total_weight = 0.0
 
-    def step(self, grads: list[Array], rate: float, t: int, settings: Settings) -> None:
-        """Step t, from 1. In muP the rate times the weight decay is what it would be without."""
+    def step(self, grads: list[Array], rate: float, settings: Settings) -> None:
+        """The next step. In muP the rate times the weight decay is what it would be without."""
+        self.ages = [age + 1 for age in self.ages]
         mup, rule = mup_multipliers(self.run), RULES[self.run.optimizer.name]
         own = [{**settings, "weight_decay": settings["weight_decay"] / factor} for factor in mup]
-        moves = rule(self.y, grads, self.memories, self.common, rate, t, own)
+        moves = rule(self.y, grads, self.memories, self.common, rate, self.ages, own)
         factors = zip(mup, layer_multipliers(self.run), self.trainable, strict=True)
         scaled = [a * b * c * move for (a, b, c), move in zip(factors, moves, strict=True)]
         self.z = [z - move for z, move in zip(self.z, scaled, strict=True)]
@@ -230,6 +232,7 @@ class Walk:
         drawn = unflatten(model.initial(units, self.run.activation, self.run.seed, key=model.GROWTH), units)
         memories = zip(self.memories, self.z, drawn, strict=True)
         self.memories = [enlarged_memory(memory, old, fresh) for memory, old, fresh in memories]
+        self.ages = [enlarged(age, np.zeros(fresh.shape, int)) for age, fresh in zip(self.ages, drawn, strict=True)]
         if growth.rate == "new_neurons_only":
             self.trainable = [newcomers(old, fresh) for old, fresh in zip(self.z, drawn, strict=True)]
         self.x, self.y, self.z = (
@@ -267,7 +270,7 @@ def train(run: Run, data: Data) -> tuple[Array, Array]:
             if run.clip_norm is not None and norm > run.clip_norm:
                 grads = [g * run.clip_norm / norm for g in grads]
             rate = rate_at(run, t, *steps) * reacting.factor
-            walk.step(grads, rate, t + 1, settings_at(run, t, *steps))
+            walk.step(grads, rate, settings_at(run, t, *steps))
             t += 1
         moved = length([new - old for new, old in zip(walk.y, before, strict=True)]) / length(before)
         mean, scores = met / len(data.x_train), measure(walk.x, data.x_val, data.y_val, run)

@@ -37,22 +37,22 @@ def with_l2(g: Array, p: Array, s: Settings) -> Array:
 # --- Plain gradients and momentum.
 
 
-def sgd(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def sgd(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     return rate * with_l2(g, p, s)
 
 
-def momentum(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def momentum(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     memory["v"] = s["momentum"] * memory.get("v", 0) + with_l2(g, p, s)
     return rate * memory["v"]
 
 
-def nesterov(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def nesterov(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     g = with_l2(g, p, s)
     memory["v"] = s["momentum"] * memory.get("v", 0) + g
     return rate * (g + s["momentum"] * memory["v"])
 
 
-def lion(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def lion(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     """Chen et al. 2023, algorithm 2."""
     direction = np.sign(s["beta1"] * memory.get("m", 0) + (1 - s["beta1"]) * g)
     average(memory, "m", s["beta2"], g)
@@ -62,18 +62,18 @@ def lion(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -
 # --- Gradients over their own size.
 
 
-def adagrad(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def adagrad(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     g = with_l2(g, p, s)
     memory["sum"] = memory.get("sum", 0) + g**2
     return rate * g / (np.sqrt(memory["sum"]) + s["eps"])
 
 
-def rmsprop(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def rmsprop(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     g = with_l2(g, p, s)
     return rate * g / (np.sqrt(average(memory, "v", s["alpha"], g**2)) + s["eps"])
 
 
-def adadelta(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def adadelta(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     """Zeiler 2012, algorithm 1: gradients in units of the parameter, from the size of the movements so far."""
     g = with_l2(g, p, s)
     size = np.sqrt(average(memory, "v", s["rho"], g**2) + s["eps"])
@@ -85,7 +85,7 @@ def adadelta(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Setting
 # --- Adam and its kin.
 
 
-def adam(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def adam(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     """Kingma & Ba 2015, algorithm 1."""
     g = with_l2(g, p, s)
     mean = average(memory, "m", s["beta1"], g) / (1 - s["beta1"] ** t)
@@ -93,11 +93,11 @@ def adam(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -
     return rate * mean / (np.sqrt(square) + s["eps"])
 
 
-def adamw(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def adamw(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     return adam(p, g, memory, rate, t, {**s, "weight_decay": 0}) + rate * s["weight_decay"] * p
 
 
-def amsgrad(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def amsgrad(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     """Reddi et al. 2018, with Adam's bias corrections as PyTorch has them: of the largest average, not before it."""
     g = with_l2(g, p, s)
     mean = average(memory, "m", s["beta1"], g) / (1 - s["beta1"] ** t)
@@ -105,10 +105,11 @@ def amsgrad(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings
     return rate * mean / (np.sqrt(memory["largest"] / (1 - s["beta2"] ** t)) + s["eps"])
 
 
-def nadam(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def nadam(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     """Dozat 2016: the mean as it will be one step ahead, under a momentum that climbs to beta1."""
     g = with_l2(g, p, s)
-    now, ahead = (s["beta1"] * (1 - 0.5 * 0.96 ** (step * s["momentum_decay"])) for step in (t, t + 1))
+    latest = np.max(t)  # the momentum climbs with the run, also for parameters that joined later
+    now, ahead = (s["beta1"] * (1 - 0.5 * 0.96 ** (step * s["momentum_decay"])) for step in (latest, latest + 1))
     memory["product"] = memory.get("product", 1) * now
     mean = average(memory, "m", s["beta1"], g) / (1 - memory["product"] * ahead)
     square = average(memory, "v", s["beta2"], g**2) / (1 - s["beta2"] ** t)
@@ -116,20 +117,20 @@ def nadam(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) 
     return rate * look_ahead / (np.sqrt(square) + s["eps"])
 
 
-def radam(p: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def radam(p: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     """Liu et al. 2020, algorithm 2: plain momentum until the variance of 1/√v is finite; eps where PyTorch has it."""
     g = with_l2(g, p, s)
     mean = average(memory, "m", s["beta1"], g) / (1 - s["beta1"] ** t)
     v, correction = average(memory, "v", s["beta2"], g**2), 1 - s["beta2"] ** t
     longest = 2 / (1 - s["beta2"]) - 1
     length = longest - 2 * t * s["beta2"] ** t / correction
-    if length <= 5:
-        return rate * mean
-    share = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
-    return rate * math.sqrt(share) * mean * math.sqrt(correction) / (np.sqrt(v) + s["eps"])
+    with np.errstate(all="ignore"):  # what is not known yet is not looked at
+        share = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+        rectified = np.sqrt(share * correction) / (np.sqrt(v) + s["eps"])
+    return rate * mean * np.where(length > 5, rectified, 1)
 
 
-def schedule_free(y: Array, g: Array, memory: Memory, rate: float, t: int, s: Settings) -> Array:
+def schedule_free(y: Array, g: Array, memory: Memory, rate: float, t: Array, s: Settings) -> Array:
     """Defazio et al. 2024, algorithm 1: how far z moves from the gradient at y, and from the decay at y."""
     square = average(memory, "v", s["beta2"], g**2) / (1 - s["beta2"] ** t)
     return rate * (g / (np.sqrt(square) + s["eps"]) + s["weight_decay"] * y)
@@ -137,8 +138,8 @@ def schedule_free(y: Array, g: Array, memory: Memory, rate: float, t: int, s: Se
 
 # --- All tensors at once.
 
-Rule = Callable[[list[Array], list[Array], list[Memory], Memory, float, int, list[Settings]], list[Array]]
-"""(tensors, gradients, memory of each, memory of all, rate, t, settings of each) -> movements"""
+Rule = Callable[[list[Array], list[Array], list[Memory], Memory, float, list[Array], list[Settings]], list[Array]]
+"""(tensors, gradients, memory of each, memory of all, rate, ages of each, settings of each) -> movements"""
 
 
 def prodigy(
@@ -147,7 +148,7 @@ def prodigy(
     memories: list[Memory],
     common: Memory,
     rate: float,
-    t: int,
+    ages: list[Array],
     settings: list[Settings],
 ) -> list[Array]:
     """Mishchenko & Defazio 2023, algorithm 4: Adam over d, which grows towards the distance from start to solution.
@@ -169,7 +170,7 @@ def prodigy(
     return moves
 
 
-def each(rule: Callable[[Array, Array, Memory, float, int, Settings], Array]) -> Rule:
+def each(rule: Callable[[Array, Array, Memory, float, Array, Settings], Array]) -> Rule:
     """A rule of one tensor, applied to all."""
 
     def apply(
@@ -178,11 +179,11 @@ def each(rule: Callable[[Array, Array, Memory, float, int, Settings], Array]) ->
         memories: list[Memory],
         common: Memory,
         rate: float,
-        t: int,
+        ages: list[Array],
         settings: list[Settings],
     ) -> list[Array]:
-        tensorwise = zip(tensors, grads, memories, settings, strict=True)
-        return [rule(p, g, memory, rate, t, s) for p, g, memory, s in tensorwise]
+        tensorwise = zip(tensors, grads, memories, ages, settings, strict=True)
+        return [rule(p, g, memory, rate, t, s) for p, g, memory, t, s in tensorwise]
 
     return apply
 

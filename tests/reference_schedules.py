@@ -166,13 +166,12 @@ def growth_factor(run: Run, step: int, total: int, per_epoch: int) -> float:
 
 
 def rate_at(run: Run, step: int, total: int, per_epoch: int = 0) -> float:
-    """The rate at a step, from 0: an even climb over W steps, of which step W would be the peak, then the schedule."""
+    """The rate at a step, from 0: an even climb over W steps, to the schedule's start at step W."""
     peak = run.learning_rate * growth_factor(run, step, total, per_epoch)
     step, total, warm = counted(run, step, total, per_epoch)
-    if step < warm:
-        return peak * (step + 1) / (warm + 1)
     factor = FACTORS["constant" if run.schedule.name in REACTIONS else run.schedule.name]
-    return peak * factor(step - warm, total - warm, dict(run.schedule.settings))
+    climbed = min((step + 1) / (warm + 1), 1.0)
+    return peak * climbed * factor(max(step - warm, 0), total - warm, dict(run.schedule.settings))
 
 
 def settings_at(run: Run, step: int, total: int, per_epoch: int = 0) -> Settings:

@@ -133,7 +133,7 @@ def test_noise_is_a_seeds_own_and_the_same_for_all_else():
         group = Group(runs or [run], data)
         drawn = []
         for deviation, rows in zip(run.noise, group.noisy(), strict=True):
-            x = np.concatenate(rows.chunks, axis=2)[:, :-1].transpose(0, 2, 1)
+            x = np.concatenate(list(rows.chunks), axis=2)[:, :-1].transpose(0, 2, 1)
             shared = np.repeat(x, len(group.runs) // len(x), axis=0)
             drawn.append((shared[r] - data.x_val) / deviation)
         return drawn

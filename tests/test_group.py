@@ -93,6 +93,18 @@ def test_settings_may_be_mixed_in_a_stack(name):
     assert_stack_equals_alone(runs, data_for(runs[0]))
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_setting_may_be_mixed_for_long(name):
+    """Also when the neighbour that differs leaves, so that settings in columns become the same for all."""
+    choices = []
+    for share in (1.0, 0.97, 0.97, 0.9):
+        settings = {key: value * share or 0.01 * share for key, value in optimizer(name).settings}
+        choices.append(optimizer(name, **settings))
+    run = replace(RUN, epochs=60, growth=Growth(at_epoch=30, to_width=8))
+    runs = variants(run, optimizer=choices, learning_rate=(peak(name), peak(name) / 2, peak(name), 1e300))
+    assert_stack_equals_alone(runs, data_for(run))
+
+
 GROWTH = Growth(at_epoch=2, to_width=9)
 
 ODDS: tuple[dict[str, Any], ...] = (

@@ -205,6 +205,23 @@ def test_up_to_the_growth_all_policies_are_one_run(policy):
     assert (curves[0][3:, 3] != curves[1][3:, 3]).all()
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "amsgrad"])
+def test_the_first_step_of_a_new_parameter_has_the_size_of_the_rate(name):
+    """As its averages are corrected for their own age; with the run's, it would go several times as far."""
+    run = replace(growing(name), learning_rate=0.01, optimizer=optimizer(name, weight_decay=0.0, eps=1e-30))
+    group = Group([run], data_for(run))
+    for number in range(1, run.growth.at_epoch + 1):
+        group.epoch(number)
+    group.grow()
+    before = group.params.copy()
+    group.gradient(group.draw_order()[:, : group.batch])
+    told = (group.grads != 0) & (group.pace.young == 1)
+    group.update(run.growth.at_epoch * group.steps)
+    moved = np.abs(group.params - before)[told]
+    assert len(moved) > 5
+    np.testing.assert_allclose(moved, 0.01, rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_new_neurons_only_leaves_the_old_parameters_to_the_bit(name):
     """Weight decay included, beside a run of another policy; the new ones move, all but dead units' weights."""

@@ -172,14 +172,6 @@ def test_a_stack_of_which_nothing_is_left_ends():
     assert all(len(one.curve) < 50 for one in outcomes)
 
 
-def test_a_run_is_alive_while_its_losses_and_weights_are_finite():
-    """However large; NaN fails as infinity does, in either."""
-    group = Group([RUN] * 6, data_for(RUN))
-    group.params[:3, 4] = np.nan, -np.inf, 1e300
-    fine, lost = np.ones(6), np.array([1, 1, 1e300, np.nan, np.inf, 1])
-    np.testing.assert_array_equal(group.finite(fine, lost), [False, False, True, False, False, True])
-
-
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_absurd_rate_is_reported_and_raises_nothing(name):
     run = replace(RUN, optimizer=optimizer(name), learning_rate=1e38, precision="float32", depth=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,17 +16,23 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Rows:
-    """A part of the data, ready to be measured on: targets (N,) and the inputs in chunks (S, D + 1, up to CHUNK)."""
+    """A part of the data, ready to be measured on: targets (N,) and the inputs in chunks (S, D + 1, up to CHUNK).
+
+    All runs share the inputs (S = 1), or R/S consecutive runs do.
+    """
 
     targets: Array
-    chunks: tuple[Array, ...]
+    chunks: Iterable[Array]
 
     @classmethod
     def of(cls, x: Array, y: Array) -> Rows:
-        """From inputs (N, D) that all runs share, or (S, N, D) of which R/S consecutive runs share one."""
-        whole = with_ones(x if x.ndim == 3 else x[None]).transpose(0, 2, 1)
-        starts = range(0, len(y), CHUNK)
-        return cls(y, tuple(np.ascontiguousarray(whole[..., start : start + CHUNK]) for start in starts))
+        """From inputs (N, D) that all runs share."""
+        return cls(y, [columns(x[None, start : start + CHUNK]) for start in range(0, len(y), CHUNK)])
+
+
+def columns(x: Array) -> Array:
+    """Inputs (S, B, D) as a network takes them, (S, D + 1, B), with their row of ones."""
+    return np.ascontiguousarray(with_ones(x).transpose(0, 2, 1))
 
 
 def measure(rows: Rows, weights: Sequence[Array], network: Callable[[int], Network], task: Task) -> tuple[Array, Array]:

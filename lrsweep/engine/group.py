@@ -16,7 +16,7 @@ from lrsweep.engine.reactions import Reactions
 from lrsweep.vocabulary import Array, Data, Run, float_type
 
 FLUSH_STEPS = 64
-"""Steps between two looks for decayed state: 0.9⁶⁴ of what the look before left is still far from subnormal."""
+"""Steps between two looks for decayed state: 0.9⁶⁴ is 1/848, so what the look before left is not yet subnormal."""
 
 
 def batch_rows(batch_size: int | str, n_train: int) -> int:
@@ -36,12 +36,13 @@ def steps_per_epoch(batch_size: int | str, n_train: int) -> int:
 def norms(flat: Array) -> Array:
     """L2 norms (R, 1) of the rows of (R, P), in float64."""
     lengths: Array = np.sqrt(np.matmul(flat[:, None, :], flat[:, :, None]))[:, 0].astype(np.float64)
-    over = np.isinf(lengths[:, 0])
-    if over.any():  # squares overflow long before the numbers do, and a norm of inf would clip a gradient to nothing
-        rows = flat[over].astype(np.float64)
+    limits = np.finfo(flat.dtype)
+    doubtful = np.isinf(lengths[:, 0]) | (lengths[:, 0] < np.sqrt(limits.tiny) / limits.eps)
+    if doubtful.any():  # squares leave the range of numbers long before these do
+        rows = flat[doubtful].astype(np.float64)
         largest = np.abs(rows).max(axis=1, keepdims=True)
         exact = largest * np.sqrt(np.square(rows / largest).sum(axis=1, keepdims=True))
-        lengths[over] = np.where(largest < np.inf, exact, largest)
+        lengths[doubtful] = np.where((largest > 0) & (largest < np.inf), exact, largest)
     return lengths
 
 
@@ -110,6 +111,8 @@ class Group:
         steady = self.rule.linear and bool((self.columns == 1).all()) and not self.reactions.parts
         self.moved = None if self.momenta is None else self.per_step(self.momenta)
         self.pace = optimizers.Pace(self.columns[0], *self.own_rates(), unit=self.unit, steady=steady)
+        if self.grew_from is not None:
+            self.pace.young = scaling.only_new(self.grew_from, self.units)[None]
         self.clip_norm = None
         if first.clip_norm is not None:
             self.clip_norm = np.array([[run.clip_norm] for run in self.runs], self.dtype)
@@ -198,6 +201,7 @@ class Group:
 
     def update(self, step: int) -> None:
         """Clips the gradient where asked, and takes the optimizer's step, counted from 0."""
+        first = self.runs[0]
         if self.clip_norm is not None:
             share = self.unit.astype(np.float64) * self.clip_norm / norms(self.grads)
             self.grads *= np.minimum(1, share).astype(self.dtype)
@@ -206,6 +210,8 @@ class Group:
             self.pace.rate = self.columns[step] * self.reactions.factor[:, None].astype(self.dtype)
         if self.moved is not None:
             self.pace.momentum, self.pace.before = self.moved[step], self.moved[max(step - 1, 0)]
+        if first.growth is not None:
+            self.pace.age = step + 1 - self.steps * first.growth.at_epoch
         memory = [*self.state, *self.scalars]
         self.optimizer.step(self.params, self.grads, memory, self.pace, step + 1, self.scratch)
         if (step + 1) % FLUSH_STEPS == 0:
@@ -213,7 +219,7 @@ class Group:
 
     def flush(self) -> None:
         """Sets decayed state to zero before it becomes subnormal, where a step takes about ten times as long."""
-        smallest = np.finfo(self.dtype).tiny * 1e8
+        smallest = np.finfo(self.dtype).tiny * 1e3
         for name, array in zip(self.rule.state, self.state, strict=True):
             if name not in self.rule.points:
                 array[np.abs(array) < smallest] = 0
@@ -232,10 +238,16 @@ class Group:
 
     def noisy(self) -> Iterator[evaluate.Rows]:
         """The validation rows with noise of each deviation in turn: a seed's own noise, the same for all its rates."""
-        clean, y = self.data.x_val, self.data.y_val
-        drawn = [model.stream(seed, model.NOISE).standard_normal(clean.shape) for seed in self.seeds]
         for deviation in self.runs[0].noise:
-            yield evaluate.Rows.of((clean + deviation * np.stack(drawn)).astype(self.dtype), y)
+            yield evaluate.Rows(self.data.y_val, self.noisy_chunks(deviation))
+
+    def noisy_chunks(self, deviation: float) -> Iterator[Array]:
+        """The chunks of validation inputs with noise, drawn when they are needed, for all of it would fill memory."""
+        clean, streams = self.data.x_val, [model.stream(seed, model.NOISE) for seed in self.seeds]
+        for start in range(0, len(clean), evaluate.CHUNK):
+            rows = clean[start : start + evaluate.CHUNK]
+            noise = np.stack([stream.standard_normal(rows.shape) for stream in streams])
+            yield evaluate.columns((rows + deviation * noise).astype(self.dtype))
 
     def finite(self, *losses: Array) -> Array:
         """Which runs still have finite losses and weights, (R,). Comparisons are such that NaN fails them."""

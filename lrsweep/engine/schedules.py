@@ -7,13 +7,13 @@ SCHEDULES. The schedules of `reactions` multiply the table by what they make of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from lrsweep.engine.reactions import BoldDriver, Plateau
+from lrsweep.engine.reactions import REACTING
 from lrsweep.vocabulary import Array, Choice, Run, setting
 
 
@@ -105,7 +105,7 @@ class InverseTime:
 
 @dataclass(frozen=True)
 class InverseSqrt:
-    """√(timescale / (timescale + progress)): after a warm-up of W steps, a timescale of W/T is √(W/t)."""
+    """√(timescale / (timescale + progress)): after a warm-up of W steps, a timescale of W/(T − W) makes it √(W/t)."""
 
     timescale: float = setting(0.1, "share of the run after which the rate has fallen to 1/√2", gt=0)
     source: ClassVar[str] = "Vaswani et al. 2017; Zhai et al. 2022"
@@ -206,8 +206,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "warm_restarts": WarmRestarts,
     "one_cycle": OneCycle,
     "triangular": Triangular,
-    "plateau": Plateau,
-    "bold_driver": BoldDriver,
+    **REACTING,
 }
 
 
@@ -234,42 +233,48 @@ def parts(schedule: Choice, total: int) -> tuple[Any, int, Array]:
 
 
 def climb(warm: int) -> Array:
-    """The factors (W,) of a warm-up, which climbs evenly such that step W would be the first at 1."""
+    """The shares (W,) of a warm-up, which climbs evenly such that step W would be the first at 1."""
     return np.arange(1, warm + 1) / (warm + 1)
 
 
 def factors(schedule: Choice, total: int) -> Array:
-    """What each of T steps multiplies the peak rate by, (T,) in float64.
+    """What each of T steps multiplies the peak rate by, (T,) in float64. A warm-up leads to the schedule's own start.
 
     >>> factors(Choice("linear", (("end", 0.0), ("warmup", 1))), 5)
     array([0.5 , 1.  , 0.75, 0.5 , 0.25])
     """
     kind, warm, progress = parts(schedule, total)
-    return np.concatenate([climb(warm), kind.shape(progress)])
+    shape = kind.shape(progress)
+    return np.concatenate([climb(warm) * shape[:1], shape])
 
 
 def momenta(schedule: Choice, total: int) -> Array:
     """The momentum at each of T steps, (T,), of a schedule that moves it; in a warm-up it waits at the first."""
     kind, warm, progress = parts(schedule, total)
     cycle: Array = kind.momentum(progress)
-    return np.concatenate([np.full(warm, kind.max_momentum), cycle])
+    return np.concatenate([np.full(warm, cycle[0]), cycle])
+
+
+def over_run(make: Callable[[Choice, int], Array], run: Run, total: int) -> Array:
+    """What `make` says of each of a run's T steps, (T,); made anew for those after a growth that restarts."""
+    table = make(run.schedule, total)
+    if run.growth is not None and run.growth.rate == "restart":
+        left = total - total // run.epochs * run.growth.at_epoch
+        table[-left:] = make(run.schedule, left)
+    return table
 
 
 def rates(run: Run, total: int) -> Array:
     """A run's rate at each of its T steps, (T,) in float64; where its network grows, as its policy says."""
-    table = factors(run.schedule, total)
+    table = run.learning_rate * over_run(factors, run, total)
     if run.growth is not None:
-        grown_at = total // run.epochs * run.growth.at_epoch
-        left = total - grown_at
-        if run.growth.rate == "restart":
-            table[grown_at:] = factors(run.schedule, left)
-        elif run.growth.rate == "scale":
-            table[grown_at:] *= run.growth.scale
+        grown = table[total // run.epochs * run.growth.at_epoch :]
+        if run.growth.rate == "scale":
+            grown *= run.growth.scale
         elif run.growth.rate == "warmup":
-            warm = min(left, parts(run.schedule, total)[1] or total // run.epochs)
-            table[grown_at : grown_at + warm] *= climb(warm)
-    peaked: Array = run.learning_rate * table
-    return peaked
+            warm = min(len(grown), parts(run.schedule, total)[1] or total // run.epochs)
+            grown[:warm] *= climb(warm)
+    return table
 
 
 def rate_table(runs: Sequence[Run], total: int) -> Array:
@@ -284,8 +289,5 @@ def momentum_table(runs: Sequence[Run], total: int, setting: str) -> Array | Non
         return None
     table = np.empty((len(runs), total))
     for row, run, moves in zip(table, runs, moving, strict=True):
-        row[:] = momenta(run.schedule, total) if moves else dict(run.optimizer.settings)[setting]
-        if moves and run.growth is not None and run.growth.rate == "restart":
-            grown_at = total // run.epochs * run.growth.at_epoch
-            row[grown_at:] = momenta(run.schedule, total - grown_at)
+        row[:] = over_run(momenta, run, total) if moves else dict(run.optimizer.settings)[setting]
     return table

@@ -135,7 +135,8 @@ def outcome(run_id: str, run: Run, group: Group, record: Record, r: int, end: di
     val_loss = np.where(np.isfinite(trained[:, VAL_LOSS]), trained[:, VAL_LOSS], np.inf)
     best = int(val_loss.argmin()) if val_loss.min() < np.inf else None
     n_train, n_features = group.data.x_train.shape
-    width = run.growth.to_width if run.growth is not None else run.width
+    grew = run.growth is not None and epochs > run.growth.at_epoch
+    width = run.growth.to_width if run.growth is not None and grew else run.width
     noisy = noisy_columns(group.data, run)
     scores = end or dict.fromkeys(score_columns(group.data) + noisy, np.nan)
     metrics: dict[str, float] = {

@@ -1,6 +1,6 @@
 """Update rules. Each is a class of settings with a `step` that works in place on arrays which the caller owns.
 
-A setting is a number in the sweep file and, where runs differ, a column (R, 1) in a stack, in the runs' precision.
+A setting is a number in the sweep file and, in a stack, a column (R, 1) in the runs' precision.
 To add a rule, write its class and name it in OPTIMIZERS: keys, help, schema and contract tests follow.
 """
 
@@ -41,12 +41,13 @@ OPTIMIZERS: dict[str, type[Rule]] = {
 def build(name: str, settings: Sequence[dict[str, Any]], dtype: type[np.floating[Any]]) -> Rule:
     """The named rule over a stack; `settings` holds each run's own, which become columns (R, 1).
 
-    A setting that is the same for all is one number: the same bits, and up to three times as fast. A term that is zero
-    for all is skipped, which must not depend on a run's neighbours: a stack's runs agree on which settings are zero.
+    A setting that is the same for all is (1, 1), which is up to three times as fast. It is no number, since NumPy may
+    compute powers of numbers otherwise than those of arrays, in the last bit. A term that is zero for all is skipped,
+    which must not depend on a run's neighbours: a stack's runs agree on which settings are zero.
     """
     rule = OPTIMIZERS[name]
     columns: dict[str, Column] = {}
     for field in fields(rule):  # type: ignore[arg-type]
         column = np.array([[run[field.name]] for run in settings], dtype)
-        columns[field.name] = column if (column != column[0]).any() else column[0, 0]
+        columns[field.name] = column if (column != column[0]).any() else column[:1]
     return rule(**columns)

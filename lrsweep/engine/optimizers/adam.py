@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -40,10 +41,14 @@ class Adam(Rule):
     def move(self, params: Array, grads: Array, state: Sequence[Array], pace: Pace, t: int) -> None:
         """The step after any decay."""
         self.gather(grads, state, pace, scratch=grads)
-        spread = self.spread(t)
-        self.denominator(state[1], spread, out=grads)
+        spread = pace.of_age(self.spread, t)
+        self.denominator(self.second(state), spread, out=grads)
         np.divide(state[0], grads, out=grads)
-        pace.descend(params, grads, grads, spread / weight(pace.moved(self.beta1), t))
+        pace.descend(params, grads, grads, spread / pace.of_age(partial(weight, pace.moved(self.beta1)), t))
+
+    def second(self, state: Sequence[Array]) -> Array:
+        """The sum of squares that the step is divided by the root of."""
+        return state[1]
 
     def spread(self, t: int) -> Column:
         """By what the root of the sum of squares exceeds the root of its average."""
@@ -74,14 +79,9 @@ class AMSGrad(Adam):
     state: ClassVar[tuple[str, ...]] = ("sum", "squares", "largest")
     source: ClassVar[str] = "Reddi, Kale & Kumar 2018; torch.optim.Adam(amsgrad=True)"
 
-    def move(self, params: Array, grads: Array, state: Sequence[Array], pace: Pace, t: int) -> None:
-        total, squares, largest = state
-        self.gather(grads, state, pace, scratch=grads)
-        np.maximum(largest, squares, out=largest)
-        spread = self.spread(t)
-        self.denominator(largest, spread, out=grads)
-        np.divide(total, grads, out=grads)
-        pace.descend(params, grads, grads, spread / weight(pace.moved(self.beta1), t))
+    def second(self, state: Sequence[Array]) -> Array:
+        _, squares, largest = state
+        return np.maximum(largest, squares, out=largest)
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ class NAdam(Adam):
         total, squares, product = state
         pace.penalize(grads, params, self.weight_decay, scratch)
         self.gather(grads, state, pace, scratch)
-        beta1 = np.asarray(pace.moved(self.beta1), np.float64)
-        now, ahead = (beta1 * (1 - 0.5 * 0.96 ** (k * np.asarray(self.momentum_decay, np.float64))) for k in (t, t + 1))
+        beta1, decay = (np.asarray(column, np.float64) for column in (pace.moved(self.beta1), self.momentum_decay))
+        now, ahead = (beta1 * (1 - 0.5 * np.power(0.96, k * decay)) for k in (t, t + 1))
         product[...] = now * (product if t > 1 else 1)
         grads *= np.asarray((1 - now) / (1 - product), grads.dtype)
         np.multiply(total, np.asarray(ahead * (1 - beta1) / (1 - product * ahead), grads.dtype), out=scratch)
         grads += scratch
-        spread = self.spread(t)
+        spread = pace.of_age(self.spread, t)
         self.denominator(squares, spread, out=scratch)
         grads /= scratch
         pace.descend(params, grads, grads, spread)
@@ -120,21 +120,26 @@ class RAdam(Adam):
     def move(self, params: Array, grads: Array, state: Sequence[Array], pace: Pace, t: int) -> None:
         total, squares = state
         self.gather(grads, state, pace, scratch=grads)
-        known, rectified = (np.broadcast_to(column, (len(params), 1)) for column in self.rectifier(t))
         # Its eps is added to the root of v before the debiasing, unlike Adam's.
         np.sqrt(squares, out=grads)
         grads += np.asarray(self.eps / np.sqrt(1 - np.asarray(self.beta2, np.float64)), grads.dtype)
-        spread = np.broadcast_to(self.spread(t), rectified.shape)
-        grads[~known[:, 0]] = spread[~known[:, 0]]
+        known, rectifier = pace.of_age(self.known, t) == 1, pace.of_age(self.rectifier, t)
+        np.copyto(grads, 1, where=~known)
         np.divide(total, grads, out=grads)
-        pace.descend(params, grads, grads, rectified * spread / weight(pace.moved(self.beta1), t))
+        pace.descend(params, grads, grads, rectifier / pace.of_age(partial(weight, pace.moved(self.beta1)), t))
 
-    def rectifier(self, t: int) -> tuple[Array, Array]:
-        """For which runs v is known well enough, (R, 1), and the factor of the step then, else 1."""
-        beta2 = np.atleast_2d(np.asarray(self.beta2, np.float64))
-        limit = 2 / (1 - beta2) - 1
-        length = limit - 2 * t * beta2**t / (1 - beta2**t)
-        known = length > 5
-        safe = np.where(known, length, 6.0)
-        ratio = (safe - 4) * (safe - 2) * limit / ((limit - 4) * (limit - 2) * safe)
-        return known, np.where(known, np.sqrt(np.abs(ratio)), 1.0)
+    def length(self, t: int) -> Array:
+        """How many gradients a plain average would need to know v as well as this one does after t of them."""
+        beta2 = np.asarray(self.beta2, np.float64)
+        return 2 / (1 - beta2) - 1 - 2 * t * beta2**t / (1 - beta2**t)
+
+    def known(self, t: int) -> Array:
+        """1 where v is known well enough to divide by its root, else 0."""
+        return np.where(self.length(t) > 5, 1.0, 0.0)
+
+    def rectifier(self, t: int) -> Array:
+        """What the step is multiplied by: for its variance and the debiasing where v is known, else 1."""
+        limit = 2 / (1 - np.asarray(self.beta2, np.float64)) - 1
+        length = np.maximum(self.length(t), 5)
+        ratio = (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
+        return np.where(self.known(t) == 1, np.sqrt(np.abs(ratio)) * self.spread(t), 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ def dot(left: Array, right: Array) -> Array:
 class Prodigy(Rule):
     """Adam that learns d, its distance to the solution, and steps by d·rate: a rate of 1 is meant.
 
-    d is the largest of d_coef·⟨g, p₀ − p⟩ / ‖s‖₁ so far, both sides decaying sums in which g is weighted by d·rate.
+    d is the largest of d_coef·Σ⟨g, p₀ − p⟩ / ‖Σg‖₁ so far, both of them decaying sums in which g counts d²·rate times.
     """
 
     beta1: Column = setting(0.9, "share of the gradient's average that is kept", ge=0, lt=1)
@@ -94,7 +95,7 @@ class ScheduleFree(Rule):
         np.square(grads, out=scratch)
         squares *= self.beta2
         squares += scratch
-        spread = np.sqrt(weight(self.beta2, t))
+        spread = np.sqrt(pace.of_age(partial(weight, self.beta2), t))
         np.sqrt(squares, out=scratch)
         scratch += np.asarray(self.eps * spread, scratch.dtype)
         grads /= scratch

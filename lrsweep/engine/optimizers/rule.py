@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -11,12 +11,12 @@ import numpy as np
 from lrsweep.vocabulary import Array, setting
 
 Column = Any
-"""A number in the sweep file; in a stack a column (R, 1), or a number where it is the same for all."""
+"""A number in the sweep file; in a stack a column (R, 1), or (1, 1) where it is the same for all."""
 
 
 def is_zero(setting: Column) -> bool:
     """Whether a setting is zero for all runs of the stack, so that its term can be skipped; see `build`."""
-    return np.ndim(setting) == 0 and not setting
+    return np.size(setting) == 1 and not np.any(setting)
 
 
 @dataclass
@@ -30,6 +30,8 @@ class Pace:
     A rule that is `linear` in the gradient is given gradients times a `unit` (R, 1), the peak rate, and rates that are
     shares of it: so the peak rate multiplies the derivatives of some logits, not a gradient (R, P). Where these shares
     are 1 throughout, the pace is `steady`.
+
+    In a network that has grown `young`, (1, P), is 1 for the new parameters, else 0, and `age` counts their steps.
     """
 
     rate: Array
@@ -39,6 +41,8 @@ class Pace:
     before: Array | None = None
     unit: Array | float = 1.0
     steady: bool = False
+    young: Array | None = None
+    age: int = 0
 
     def __post_init__(self) -> None:
         held = None if self.factors is None else self.factors == 0
@@ -58,6 +62,15 @@ class Pace:
         else:
             self.times(direction, out, share)
             params -= out
+
+    def of_age(self, make: Callable[[int], Column], t: int) -> Column:
+        """What `make` says after t steps: (R, 1), or (R, P) where some parameters are younger.
+
+        An average that starts at zero is corrected for the steps that it has seen. With the steps of the whole network,
+        new parameters would go several times as far as the rate says, for some hundred steps.
+        """
+        column = make(t)
+        return column if self.young is None else column + self.young * (make(self.age) - column)
 
     def hold(self, movement: Array) -> None:
         """Sets a movement that the rate does not multiply to zero where parameters are to stay, with factors of 0."""

@@ -271,7 +271,7 @@ def coordcheck(
     debug: Debug = False,
 ) -> None:
     """Check that activations keep their size across widths; exit 1 where a layer's do not."""
-    from lrsweep.coordcheck import Finding, check, document, exit_code
+    from lrsweep.coordcheck import Finding, check, document, exit_code, following
     from lrsweep.report.coordinates import print_finding, print_legend
 
     findings: list[Finding] = []
@@ -283,7 +283,8 @@ def coordcheck(
             print_finding(finding)
     if as_json:
         print_json(document(findings, steps))
-    tell(f"Next: {after_check(spec, override or (), findings)}", quiet)
+    next_command, overrides, options = following(findings, override or (), steps, rate)
+    tell(f"Next: {same_again(spec, overrides, command=next_command, options=options)}", quiet)
     raise typer.Exit(exit_code(findings))
 
 
@@ -337,28 +338,17 @@ def show(answer: Any, as_json: bool, **how: Any) -> None:
         print_summary(answer, Console(highlight=False), **how)
 
 
-def after_check(spec: Path, overrides: Sequence[str], findings: Sequence[dict[str, Any]]) -> str:
-    """The command that follows a coordinate check: the sweep, or the check of what may pass."""
-    from lrsweep.engine.coordinates import FAILS
-
-    checked = {finding["setting"]["parametrization"] for finding in findings}
-    failing = [finding for finding in findings if finding["verdict"] == FAILS]
-    if not failing:
-        return same_again(spec, overrides)
-    in_mup = [finding["rate"] for finding in failing if finding["setting"]["parametrization"] == "mup"]
-    if in_mup:
-        return f"{same_again(spec, overrides, command='coordcheck')} --rate {min(in_mup) / 10:.3g}"
-    others = [override for override in overrides if not override.startswith("parametrization=")]
-    command = "run" if "mup" in checked else "coordcheck"
-    return same_again(spec, [*others, "parametrization=mup"], command=command)
-
-
 def same_again(
-    spec: Path | str, overrides: Sequence[str], results: Path = Path("results"), command: str = "run"
+    spec: Path | str,
+    overrides: Sequence[str],
+    results: Path = Path("results"),
+    command: str = "run",
+    options: Sequence[str] = (),
 ) -> str:
     """The command that goes on with a sweep."""
-    options = "".join(f" -o {shlex.quote(override)}" for override in overrides)
-    return f"lrsweep {command} {shlex.quote(str(spec))}{options}{elsewhere(results)}"
+    told = "".join(f" -o {shlex.quote(override)}" for override in overrides)
+    told += "".join(f" {option}" for option in options)
+    return f"lrsweep {command} {shlex.quote(str(spec))}{told}{elsewhere(results)}"
 
 
 def elsewhere(results: Path) -> str:

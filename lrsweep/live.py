@@ -34,7 +34,8 @@ class View:
         spec, self.total = planned.spec, sum(len(stack.runs) for stack in stacks)
         finished, aside = len(planned.runs) - self.total, f", {stale:,} stale" if stale else ""
         tell(f"{spec.name}  {len(planned.runs):,} runs: {finished:,} done, {self.total:,} to train{aside}", self.quiet)
-        for line in (f"duplicates: {planned.duplicates:,}, counted once" if planned.duplicates else "", note):
+        alike = f"{planned.duplicates:,} more, the same as one of these in all that acts: counted once"
+        for line in (alike if planned.duplicates else "", note):
             if line:
                 tell(line, self.quiet)
         self.objective = f"best_{spec.objective}" if spec.select == "best" else spec.objective

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,13 @@ def test_quiet_says_nothing_on_stderr(spec: Path) -> None:
 def test_overrides_change_the_sweep(spec: Path) -> None:
     _, said = lrsweep("run", "small.yaml", "-o", "width=2,3", "-o", "learning_rate={log: [1e-3, 1], num: 4}")
     assert "16 runs" in said
+
+
+def test_runs_that_are_one_are_counted_once_and_that_is_said(spec: Path) -> None:
+    alike = ("-o", "depth=0", "-o", "width=4,8,4")
+    said = "8 more, the same as one of these in all that acts: counted once"
+    assert re.search(rf"runs\s+4 = 2 × 2 .*\n\s+alike\s+{said}", lrsweep("plan", "small.yaml", *alike)[0])
+    assert lrsweep("run", "small.yaml", *alike)[1].splitlines()[:2] == ["small  4 runs: 0 done, 4 to train", said]
 
 
 def test_a_mistake_is_told_with_its_place_and_exit_code_2(spec: Path) -> None:
@@ -253,6 +261,21 @@ def test_coordcheck_of_both_goes_on_with_the_one_that_passes(spec: Path) -> None
 def test_coordcheck_of_a_mup_that_fails_goes_on_with_a_lower_rate(spec: Path) -> None:
     _, said = lrsweep("coordcheck", "small.yaml", "-o", "parametrization=mup", "--rate", "1e30", code=1)
     assert said == "Next: lrsweep coordcheck small.yaml -o parametrization=mup --rate 1e+29\n"
+
+
+def test_coordcheck_goes_on_as_its_advice_says_with_the_options_that_it_was_given(spec: Path) -> None:
+    given = ("-o", "parametrization=mup", "--steps", "2", "--rate", "1e-50")
+    out, said = lrsweep("coordcheck", "small.yaml", *given, code=1)
+    assert "raise the rate: --rate 1e-49" in " ".join(out.split())
+    assert said == "Next: lrsweep coordcheck small.yaml -o parametrization=mup --steps 2 --rate 1e-49\n"
+
+
+def test_coordcheck_of_a_file_that_grows_goes_on_with_what_works(spec: Path) -> None:
+    grows = ("-o", "growth={at_epoch: 1, to_width: 512}")
+    _, said = lrsweep("coordcheck", "small.yaml", *WIDE, *grows, "-o", "seeds=10", code=1)
+    assert said.endswith("-o seeds=10 -o parametrization=mup -o growth=none\n")
+    _, said = lrsweep(*shlex.split(said.removeprefix("Next: lrsweep ")))
+    lrsweep("plan", *shlex.split(said.removeprefix("Next: lrsweep run ")))
 
 
 def test_coordcheck_as_json(spec: Path) -> None:

@@ -135,8 +135,7 @@ def test_a_setting_is_what_is_left_without_rate_width_and_seed(spec: Path) -> No
     found = cases(
         spec,
         *("optimizer=sgd,adam", "parametrization=[standard, mup]", "schedule=constant,cosine", "epochs=2,3"),
-        "growth=[none, {at_epoch: 1, to_width: 64}]",
-        "exclude=[{parametrization: mup, growth: {to_width: 64}}]",
+        *("growth=[none, {at_epoch: 1, to_width: 64}]", "noise=0.1"),
     )
     told = [(case.setting["parametrization"], case.setting["optimizer"]) for case in found]
     assert sorted(told) == [("mup", "adam"), ("mup", "sgd"), ("standard", "adam"), ("standard", "sgd")]
@@ -151,19 +150,47 @@ def test_the_rate_is_the_middle_one_of_the_setting(spec: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "widths", "own"),
+    ("width", "widths", "origin"),
     [
-        ("8,16,32", (8, 16, 32), True),
-        ("32,8,16", (8, 16, 32), True),
-        ("8,32", (5, 10, 20, 40, 80), False),
-        ("8,16,31", (5, 10, 20, 40, 80), False),
+        ("8,16,32", (8, 16, 32), "file"),
+        ("32,8,16", (8, 16, 32), "file"),
+        ("8,32", (5, 10, 20, 40, 80), "base_width"),
+        ("8,16,31", (5, 10, 20, 40, 80), "base_width"),
     ],
 )
 def test_widths_are_the_files_where_they_span_enough(
-    spec: Path, width: str, widths: tuple[int, ...], own: bool
+    spec: Path, width: str, widths: tuple[int, ...], origin: str
 ) -> None:
     [case] = cases(spec, f"width={width}", "base_width=5")
-    assert (case.widths, case.own) == (widths, own)
+    assert (case.widths, case.widths_from) == (widths, origin)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "growth={at_epoch: 1, to_width: 16}",
+        "growth={at_epoch: 9, to_width: 64}",
+        "schedule={name: cosine, warmup: 1000000}",
+        "schedule={name: one_cycle, base_momentum: 0.9, max_momentum: 0.1}",
+        "epochs=9007199254740992",
+    ],
+)
+def test_what_plays_no_part_is_not_refused(spec: Path, override: str) -> None:
+    [case] = cases(spec, override, "parametrization=mup")
+    assert case.widths == (8, 16, 32)
+
+
+def test_combinations_are_those_of_the_file_though_what_plays_no_part_is_gone(spec: Path) -> None:
+    """A zip has its lengths, and an exclude looks at the values that the file has."""
+    zipped = ("zip=[[activation, schedule]]", "activation=relu,tanh,gelu", "schedule=constant,cosine,linear")
+    found = cases(spec, *zipped, "exclude=[{schedule: cosine}, {schedule: constant, seeds: 1}]")
+    assert [(case.setting["activation"], case.seeds) for case in found] == [("relu", (0,)), ("gelu", (0, 1))]
+
+
+def test_the_momentum_is_the_optimizers_own_under_any_schedule(spec: Path) -> None:
+    """A schedule that moves it makes one run of the two, but here it plays no part."""
+    found = cases(spec, "optimizer={name: momentum, momentum: [0.5, 0.9]}", "schedule=one_cycle")
+    assert [case.setting["optimizer.momentum"] for case in found] == [0.5, 0.9]
 
 
 def test_the_check_is_of_the_rate_as_it_is_without_schedule(spec: Path) -> None:
@@ -222,9 +249,74 @@ def test_what_does_not_move_fails_and_asks_for_a_higher_rate(spec: Path) -> None
 def test_dead_units_ask_for_a_lower_rate(spec: Path) -> None:
     finding = {"setting": {"parametrization": "standard"}, "rate": 1.0, "widths": [8, 16], "seeds": 1}
     layers = [{"layer": "hidden 1", "activations": [[1.0, 1.0], [1.0, 0.0]]}]
-    said = coordcheck.advice({**finding, "layers": layers})
+    said, changes = coordcheck.advice({**finding, "layers": layers})
     assert "hidden 1 are all 0 at width 16 after step 2" in said
     assert "lower the rate: --rate 0.1" in said
+    assert changes == {"rate": 0.1}
+
+
+# The command that follows
+
+
+def finding_of(parametrization: str, slope: float, rate: float = 0.01, size: float = 1.0, **how: Any) -> Any:
+    """A finding with one layer of such a slope, its activations all of one size."""
+    layer = {"layer": "logits", "slope": slope, "activations": [[size]] * 2}
+    setting = {"parametrization": parametrization, "optimizer": "adam"}
+    finding = {"setting": setting, "rate": rate, "widths": [8, 16], "seeds": 2, "layers": [layer]}
+    said, changes = coordcheck.advice(finding, **how)
+    verdict = coordinates.verdict(slope if size else np.nan)
+    return {**finding, "verdict": verdict, "advice": said, "changes": changes}
+
+
+STANDARD, MUP = finding_of("standard", 0.9), finding_of("mup", 0.01)
+UNCLEAR, LOST = finding_of("mup", 0.2), finding_of("mup", 0.0, rate=1e-50, size=0.0)
+LINEAR = {"setting": {"parametrization": "standard"}, "verdict": coordcheck.NOTHING, "changes": {}}
+
+
+@pytest.mark.parametrize(
+    ("findings", "command", "overrides", "options"),
+    [
+        ([MUP], "run", [], []),
+        ([LINEAR], "run", [], []),
+        ([finding_of("standard", 0.0)], "run", [], []),
+        ([STANDARD], "coordcheck", ["parametrization=mup"], []),
+        ([STANDARD, LINEAR, finding_of("standard", 0.2)], "coordcheck", ["parametrization=mup"], []),
+        ([STANDARD, MUP], "run", ["parametrization=mup"], []),
+        ([finding_of("standard", 0.2), MUP], "run", [], []),
+        ([finding_of("standard", 0.2)], "coordcheck", ["seeds=8"], []),
+        ([MUP, UNCLEAR], "coordcheck", ["seeds=8"], []),
+        ([STANDARD, UNCLEAR], "coordcheck", ["seeds=8", "parametrization=mup"], []),
+        ([finding_of("mup", -0.9)], "coordcheck", [], ["--rate 0.001"]),
+        ([finding_of("mup", -0.9, rate=0.0123456)], "coordcheck", [], ["--rate 0.00123"]),
+        ([UNCLEAR, finding_of("mup", 0.9)], "coordcheck", [], ["--rate 0.001"]),
+        ([LOST], "coordcheck", [], ["--rate 1e-49"]),
+        ([finding_of("standard", np.nan, size=np.inf)], "coordcheck", [], ["--rate 0.001"]),
+        ([finding_of("standard", 0.9, grows=True)], "coordcheck", ["parametrization=mup", "growth=none"], []),
+        ([finding_of("standard", 0.9, grows=True), MUP], "run", ["parametrization=mup", "growth=none"], []),
+    ],
+)
+def test_the_command_that_follows_does_what_the_advice_says(
+    findings: list[Any], command: str, overrides: list[str], options: list[str]
+) -> None:
+    assert coordcheck.following(findings, []) == (command, overrides, options)
+    if command == "coordcheck":
+        assert any(all(word in finding["advice"] for word in options) for finding in findings)
+
+
+def test_what_the_user_gave_is_kept_unless_the_advice_changes_it() -> None:
+    given = ["width=8,16", "parametrization = standard", "seeds=3"]
+    rest = ["width=8,16", "seeds=3", "parametrization=mup"]
+    assert coordcheck.following([STANDARD], given, 5, 0.125) == ("coordcheck", rest, ["--steps 5", "--rate 0.125"])
+    assert coordcheck.following([LOST], given, 5, 1e-50) == ("coordcheck", given, ["--steps 5", "--rate 1e-49"])
+    assert coordcheck.following([MUP], given, 5, 0.125) == ("run", given, [])
+
+
+def test_a_file_that_grows_is_told_that_growth_does_not_go_with_mup(spec: Path) -> None:
+    [finding] = check(spec, "width=16,64,256", "seeds=5", "growth={at_epoch: 1, to_width: 512}")
+    assert finding["advice"].endswith("; use parametrization: mup, with growth: none")
+
+
+# What is refused, and the document
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, np.inf, np.nan])

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from plan_cases import RUN, ids, planned
 
-from lrsweep.plan import identity
+from lrsweep import datasets
+from lrsweep.engine.train import train
+from lrsweep.plan import Plan, identity
+from lrsweep.plan.planned import SETTINGS
 from lrsweep.provenance import about
-from lrsweep.vocabulary import NUMERICS, Choice, DataError, Growth, LayerRates, LrsweepError, Run, UsageError
+from lrsweep.vocabulary import NUMERICS, Choice, DataError, Growth, LayerRates, LrsweepError, Run, Stack, UsageError
 
 # --- Order and duplicates
 
@@ -80,6 +83,63 @@ def test_what_the_analysis_is_told_is_plain(tmp_path: Path) -> None:
     told = about(planned(tmp_path, NEW))
     assert json.loads(json.dumps(told)) == told
     assert {"parametrization", "base_width", "layer_rates", "growth", "noise"} <= set(told["settings"])
+
+
+# --- What cannot act
+
+
+ALIKE = [
+    ("schedule: one_cycle\noptimizer: {name: momentum, momentum: [0.8, 0.9], weight_decay: [0, 0.1]}", 2),
+    ("schedule: one_cycle\noptimizer: {name: nadam, beta1: [0.8, 0.9]}", 1),
+    ("schedule: {name: one_cycle, base_momentum: [0.8, 0.85], max_momentum: [0.9, 0.95]}\noptimizer: [sgd, lion]", 2),
+    ("depth: 0\nwidth: [16, 64]\nactivation: [relu, tanh]\nparametrization: [standard, mup]", 1),
+    ("depth: 0\nlayer_rates: [1, {decay: 0.5}, {first: 2, hidden: 3}, {last: 0.1}, {first: 2, last: 0.1}]", 2),
+    ("layer_rates: [{hidden: 2}, 1, {decay: 0.5}, {first: 0.5}, {last: 0.5}]", 3),
+    ("schedule: {name: triangular, end: [0.1, 0.2], mode: [triangular, triangular2]}", 2),
+    ("blocks: [{base_width: 32}, {base_width: 16}]", 1),
+]
+"""Sweeps, and how many of their runs differ in something that acts."""
+
+APART = [
+    ("optimizer: {name: momentum, momentum: [0.8, 0.9]}", 2),
+    ("schedule: {name: one_cycle, base_momentum: [0.8, 0.85], max_momentum: [0.9, 0.95]}", 4),
+    ("schedule: one_cycle\noptimizer: {name: lion, beta1: [0.8, 0.9]}", 2),
+    ("parametrization: [standard, mup]", 2),
+    ("depth: 2\nlayer_rates: [1, {hidden: 2}, {decay: 2}]", 3),
+    ("schedule: {name: triangular, end: [0.1, 0.2], mode: exp_range}", 2),
+    ("schedule: {name: cosine, end: [0, 0.1]}", 2),
+    ("schedule: {name: plateau, patience: [100, 200]}", 2),
+]
+
+
+def named(plan: Plan) -> list[Run]:
+    """Every run that the file names, in order, as it names it."""
+    run = plan.runs[0].run
+    each = [values for block in plan.spec.blocks for values in block.combinations()]
+    return [
+        replace(run, **{key: values[key] for key in SETTINGS}, learning_rate=values["learning_rate"]) for values in each
+    ]
+
+
+@pytest.mark.parametrize(("text", "count"), [*ALIKE, *APART])
+def test_runs_that_differ_in_nothing_that_acts_are_the_first_of_them(tmp_path: Path, text: str, count: int) -> None:
+    """At m = 1 muP has the numbers of the standard parametrization; people compare the two all the same."""
+    plan = planned(tmp_path, f"{text}\nseeds: 1")
+    assert (len(plan.runs), plan.duplicates) == (count, len(named(plan)) - count)
+    firsts: dict[str, Run] = {}
+    for run in named(plan):
+        firsts.setdefault(identity(run, ""), run)
+    assert [one.run for one in plan.runs] == list(firsts.values())
+
+
+@pytest.mark.parametrize(("text", "count"), ALIKE)
+def test_runs_that_differ_in_nothing_that_acts_have_the_same_numbers(tmp_path: Path, text: str, count: int) -> None:
+    plan = planned(tmp_path, f"{text}\nseeds: 1\nepochs: 2")
+    numbers: dict[str, set[str]] = {}
+    for run in named(plan):
+        [outcome] = train(Stack((run,), ("r",), ""), datasets.prepare(plan.runs[0].data, run))
+        numbers.setdefault(identity(run, ""), set()).add(repr((outcome.metrics, outcome.curve.tolist())))
+    assert [len(each) for each in numbers.values()] == [1] * count
 
 
 # --- Identity
@@ -181,7 +241,35 @@ def test_other_data_make_other_runs(tmp_path: Path) -> None:
             "schedule: {name: cosine, warmup: 9007199254740992}",
             r"must be shorter than the run \(40 steps\); lower warmup",
         ),
-        ("optimizer: {name: adam, beta2: [0.99999999, 0.9]}", r"optimizer.beta2 0.99999999 is 1 in float32; move it"),
+        ("optimizer: {name: adam, beta2: [0.99999999, 0.9]}", r"beta2 0.99999999 is 1 in float32; lower it, or set"),
+        (
+            "optimizer: {name: sgd, weight_decay: 1e60}",
+            "optimizer.weight_decay 1e[+]60 is inf in float32; lower it, or",
+        ),
+        ("optimizer: {name: adam, eps: 1e-60}", "optimizer.eps 1e-60 is 0 in float32; raise it, or set precision: flo"),
+        (
+            "learning_rate: [0.1, 1e-60]",
+            "^[^;]*learning_rate 1e-60 is 0 in float32; raise it, or set precision: float64$",
+        ),
+        ("learning_rate: [0.1, 1e60]", "learning_rate 1e[+]60 is inf in float32; lower it, or set precision: float64"),
+        ("clip_norm: [none, 1e-60]", "clip_norm 1e-60 is 0 in float32; raise it, or set precision: float64"),
+        ("clip_norm: 1e60", "clip_norm 1e[+]60 is inf in float32; lower it, or set precision: float64"),
+        (
+            "growth: {at_epoch: 3, to_width: 128, rate: [keep, {scale: 1e60}]}",
+            r"growth.rate.scale 1e[+]60 is inf in float32; lower it, or set precision: float64",
+        ),
+        (
+            "growth: {at_epoch: 3, to_width: 128, rate: {scale: 1e-30}}\nlearning_rate: [1, 1e-30]",
+            r"^[^;]*growth.rate.scale 1e-30 × learning_rate 1e-30 is 0 in float32; raise it, or set precision",
+        ),
+        (
+            "growth: {at_epoch: 3, to_width: 128, rate: {scale: 1e300}}\nlearning_rate: 1e300\nprecision: float64",
+            r"growth.rate.scale 1e[+]300 × learning_rate 1e[+]300 is inf in float64; lower it$",
+        ),
+        (
+            "schedule: {name: one_cycle, base_momentum: 0.96}\noptimizer: [sgd, adam]",
+            r"^[^;]*schedule.base_momentum 0.96 must be at most max_momentum 0.95; swap them, or lower base_momentum$",
+        ),
         ("schedule: {name: cosine, warmup: 0.9}\nepochs: 1", r"warmup \(2 steps\) must be shorter than the run \(2"),
         ("objective: val_r2", "objective val_r2 does not exist in classification .*; try val_accuracy"),
         (
@@ -198,7 +286,7 @@ def test_other_data_make_other_runs(tmp_path: Path) -> None:
         ("width: 200000\ndepth: 100000\nbatch_size: full", "one run of .* needs about .* GB, .*; lower one"),
         (
             "schedule: {name: one_cycle, max_momentum: 0.99999999}",
-            r"schedule.max_momentum 0.99999999 is 1 in float32; move it away from 1",
+            r"schedule.max_momentum 0.99999999 is 1 in float32; lower it",
         ),
         ("layer_rates: [{last: 1e-60}, 1]", "layer_rates .* multiplies a rate by 0 in float32; move it nearer to 1"),
         ("layer_rates: {decay: 1e20}\ndepth: 2", "layer_rates .* multiplies a rate by inf in float32; move it nearer"),
@@ -237,6 +325,25 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_allocated(
     assert isinstance(caught.value, UsageError | DataError)
     assert caught.value.exit_code == 2
     assert time.perf_counter() - start < 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optimizer: {name: prodigy, d_coef: 1.00000001}",
+        "optimizer: {name: sgd, weight_decay: 1e60}\nprecision: float64",
+        "learning_rate: [1e-37, 1e38]\nclip_norm: [1e-37, 1e38]",
+        "learning_rate: [1e-60, 1e60]\nclip_norm: [1e-60, 1e60]\nprecision: float64",
+        "growth: {at_epoch: 3, to_width: 128, rate: {scale: 1e-30}}\nlearning_rate: 1e10",
+        "layer_rates: {hidden: 1e-60}",
+        "layer_rates: {decay: 1e-60}\ndepth: 0",
+        "schedule: {name: one_cycle, base_momentum: 0.96, max_momentum: 0.99999999}\noptimizer: [sgd, rmsprop]",
+        "schedule: {name: one_cycle, base_momentum: 0.95}\noptimizer: {name: adam, beta1: 0.99999999}",
+    ],
+)
+def test_what_fits_the_precision_or_does_not_act_is_not_refused(tmp_path: Path, text: str) -> None:
+    assert planned(tmp_path, text).runs
 
 
 def test_a_bad_block_is_found_behind_good_ones(tmp_path: Path) -> None:

@@ -99,6 +99,14 @@ def test_exclude_looks_at_zipped_values_together(tmp_path: Path) -> None:
     assert "no run has these values" in refused(tmp_path, **keys, exclude="[{width: 1, batch_size: 16}]")[0]
 
 
+def test_values_in_place_of_others_leave_the_combinations_as_they_are(tmp_path: Path) -> None:
+    keys = {"width": "[1, 2]", "epochs": "[8, 16]", "depth": "[1, 2]", "seeds": "1", "zip": "[[width, epochs]]"}
+    [block] = loaded(tmp_path, **keys, exclude="[{epochs: 8, depth: 2}]").blocks
+    changed = block.with_values({"epochs": 3})
+    assert list(changed.combinations()) == [values | {"epochs": 3} for values in block.combinations()]
+    assert [(values["width"], values["depth"]) for values in changed.combinations()] == [(1, 1), (2, 1), (2, 2)]
+
+
 def test_blocks_are_a_union_that_overrides_the_file(tmp_path: Path) -> None:
     spec = loaded(
         tmp_path,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import PydanticUndefined
 from spec_cases import loaded, refused, values
 
 from lrsweep.datasets import did_you_mean
-from lrsweep.spec import default_settings, load_spec
+from lrsweep.spec import default_settings, keys, load_spec
 from lrsweep.spec.keys import FIELDS, LATER, OBJECTIVES, REGISTRIES, SYNONYMS
 from lrsweep.vocabulary import Choice, Growth, LayerRates, SpecError, UsageError
 from lrsweep.yaml_reader import draw
@@ -81,6 +82,12 @@ def test_an_objective_of_every_epoch_goes_with_the_best_epoch(tmp_path: Path) ->
     assert found.startswith("3:12: objective: val_macro_f1 is not recorded at every epoch, which select: best needs; ")
     assert loaded(tmp_path, objective="val_accuracy", select="best").select == "best"
     assert [loaded(tmp_path, objective=name).objective for name in OBJECTIVES] == list(OBJECTIVES)
+
+
+def test_every_rule_has_an_example_to_write() -> None:
+    forms = (keys.RULES, *keys.DATA_FORMS.values(), keys.GROUP_RULES, keys.DECAY_RULES)
+    rules = [rule for form in (*forms, keys.GROWTH_RULES, keys.SCALE_RULES) for rule in form.values()]
+    assert all(rule.example is not PydanticUndefined for rule in [*rules, keys.NOISE_RULE])
 
 
 # --- Optimizers and schedules, from their registries

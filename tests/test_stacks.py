@@ -8,6 +8,7 @@ import pytest
 from plan_cases import RUN, planned, prepared
 
 from lrsweep.plan import STACK_BYTES, PlannedRun, estimate, make_stacks, run_bytes, shape, table_bytes
+from lrsweep.plan.stacks import time_deviation
 from lrsweep.vocabulary import Growth, LayerRates, Stack
 
 MIXED = """
@@ -179,6 +180,37 @@ def test_growing_networks_are_timed_at_both_widths(tmp_path: Path, monkeypatch: 
     told = estimate(make_stacks(plan.runs, 1), 1, prepared(plan))
     assert timed == [(8, None), (32, None)]
     assert told.seconds == pytest.approx(3 * 8 + 2 * 32, abs=1)
+
+
+def test_noise_counts_once_for_each_deviation_at_the_last_width(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[tuple[int, int]] = []
+
+    def time_deviation(stack: Stack, data: Any) -> float:
+        measured.append((stack.runs[0].width, len(stack.runs[0].noise)))
+        return 10.0
+
+    def told(text: str) -> Any:
+        plan = planned(tmp_path, f"epochs: 5\nseeds: 1\nwidth: 8\n{text}")
+        return estimate(make_stacks(plan.runs, 1), 1, prepared(plan))
+
+    monkeypatch.setattr("lrsweep.plan.stacks.time_epoch", lambda *_: 1.0)
+    monkeypatch.setattr("lrsweep.plan.stacks.time_deviation", time_deviation)
+    quiet, noisy = told("noise: none"), told("noise: {linear: [0.1, 1], num: 30}")
+    assert noisy.seconds - quiet.seconds == pytest.approx(300)
+    assert noisy.disk_bytes - quiet.disk_bytes > 30 * 40
+    grown = told("growth: {at_epoch: 3, to_width: 16}\nnoise: [0.1, 0.2]")
+    assert grown.seconds == pytest.approx(5 + 20, abs=1)
+    assert measured == [(8, 0), (8, 30), (8, 0), (16, 2)]
+
+
+def test_a_deviation_takes_time_where_there_is_one(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "width: 8\nblocks: [{noise: none}, {noise: [0.1, 1]}]")
+    none, two = make_stacks(plan.runs, 1)
+    if none.runs[0].noise:
+        none, two = two, none
+    assert time_deviation(none, prepared(plan)(none)) == 0 < time_deviation(two, prepared(plan)(two))
 
 
 def test_nothing_left_to_train_costs_nothing() -> None:

@@ -237,6 +237,13 @@ def test_the_plan_in_five_lines() -> None:
     ]
 
 
+def test_the_plan_tells_of_runs_that_are_one() -> None:
+    file = io.StringIO()
+    print_plan({**PLAN, "duplicates": 1200}, Console(file=file, width=80))
+    lines = file.getvalue().splitlines()
+    assert lines[3] == "  alike  1,200 more, the same as one of these in all that acts: counted once"
+
+
 def test_the_plan_lists_runs_when_asked() -> None:
     file = io.StringIO()
     listed = [("r1", "new", {"width": 16, "depth": 1, "learning_rate": 0.1, "seed": 0})]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -17,8 +17,27 @@ Memory = dict[str, Array]
 """What a rule remembers of each run, (R,) arrays by name."""
 
 
+class Reacting(Protocol):
+    """A schedule whose table is constant: after each epoch it makes a factor of what it `watches`.
+
+    `memory` names what it remembers of a run, with the first value.
+    """
+
+    watches: ClassVar[str]
+    memory: ClassVar[dict[str, float]]
+    source: ClassVar[str]
+    moves: ClassVar[tuple[str, ...]] = ()
+
+    def shape(self, progress: Array) -> Array:
+        """The factor of the peak rate, (T,), before any reaction."""
+        return np.ones_like(progress)
+
+    def react(self, loss: Array, factor: Array, memory: Memory) -> Array:
+        """The factors (R,) of the next epoch, from those of this one and its losses; `memory` moves on."""
+
+
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(Reacting):
     """Constant, until the validation loss stands still for `patience` epochs; may rise while that falls."""
 
     factor: float = setting(0.1, "what a standstill multiplies the rate by", gt=0, lt=1)
@@ -31,11 +50,7 @@ class Plateau:
     memory: ClassVar[dict[str, float]] = {"best": np.inf, "bad": 0, "good": 0, "wait": 0}
     source: ClassVar[str] = "torch.optim.lr_scheduler.ReduceLROnPlateau; the rise is ours"
 
-    def shape(self, progress: Array) -> Array:
-        return np.ones_like(progress)
-
     def react(self, loss: Array, factor: Array, memory: Memory) -> Array:
-        """The factors (R,) of the next epoch, from those of this one and its losses; `memory` moves on."""
         better = loss < memory["best"] * (1 - self.threshold)
         memory["best"] = np.where(better, loss, memory["best"])
         waiting = memory["wait"] > 0
@@ -52,7 +67,7 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class BoldDriver:
+class BoldDriver(Reacting):
     """The rate grows a little after each epoch whose training loss fell, and shrinks by much after one that rose."""
 
     up: float = setting(1.05, "what a fall of the loss multiplies the rate by", ge=1)
@@ -61,16 +76,12 @@ class BoldDriver:
     memory: ClassVar[dict[str, float]] = {"last": np.nan}
     source: ClassVar[str] = "Vogl et al. 1988; Battiti 1989"
 
-    def shape(self, progress: Array) -> Array:
-        return np.ones_like(progress)
-
     def react(self, loss: Array, factor: Array, memory: Memory) -> Array:
-        """The factors (R,) of the next epoch, from those of this one and its losses; `memory` moves on."""
         last, memory["last"] = memory["last"], loss
         return factor * np.where(loss < last, self.up, np.where(loss > last, self.down, 1))
 
 
-REACTING: dict[str, type[Any]] = {"plateau": Plateau, "bold_driver": BoldDriver}
+REACTING: dict[str, type[Reacting]] = {"plateau": Plateau, "bold_driver": BoldDriver}
 
 
 class Reaction:
@@ -80,7 +91,8 @@ class Reaction:
         self.kind = REACTING[name]
         self.rows = np.array([i for i, run in enumerate(runs) if run.schedule.name == name], int)
         settings = [dict(runs[i].schedule.settings) for i in self.rows]
-        self.settings = {f.name: np.array([run[f.name] for run in settings]) for f in fields(self.kind)}
+        names = [f.name for f in fields(self.kind)]  # type: ignore[arg-type]  # a protocol that dataclasses follow
+        self.settings = {name: np.array([run[name] for run in settings]) for name in names}
         self.factor = np.empty(len(self.rows))
         self.memory: Memory = {}
         self.forget(np.ones(len(runs), bool))

@@ -18,9 +18,13 @@ from lrsweep.vocabulary import Array, Choice, Run, setting
 
 
 class Schedule(Protocol):
-    """What the table asks of a schedule."""
+    """What the table asks of a schedule.
+
+    Where it also has a `momentum`, `moves` names the settings that this goes between, the lower one first.
+    """
 
     source: ClassVar[str]
+    moves: ClassVar[tuple[str, ...]] = ()
 
     def shape(self, progress: Array) -> Array:
         """The factor of the peak rate, (T,), at each progress, (T,)."""
@@ -37,7 +41,7 @@ def whole(place: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Schedule):
     """The peak rate throughout."""
 
     source: ClassVar[str] = "the baseline"
@@ -47,7 +51,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Schedule):
     """Multiplied by `factor` at `drops` points that divide the run evenly."""
 
     factor: float = setting(0.1, "what each drop multiplies the rate by", gt=0, le=1)
@@ -59,7 +63,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Schedule):
     """A constant percentage each step, down to `end`."""
 
     end: float = setting(0.01, "factor at the end of the run", gt=0, le=1)
@@ -70,7 +74,7 @@ class Exponential:
 
 
 @dataclass(frozen=True)
-class Linear:
+class Linear(Schedule):
     """A straight line down to `end`."""
 
     end: float = setting(0.0, "factor at the end of the run", ge=0, le=1)
@@ -81,7 +85,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class Polynomial(Schedule):
     """Down to `end` as a power of what is left of the run."""
 
     power: float = setting(0.9, "of the share of the run that is left; 1 is a straight line", gt=0)
@@ -93,7 +97,7 @@ class Polynomial:
 
 
 @dataclass(frozen=True)
-class InverseTime:
+class InverseTime(Schedule):
     """1 / (1 + decay·progress)."""
 
     decay: float = setting(9.0, "how far the rate falls: to 1 / (1 + decay)", ge=0)
@@ -104,7 +108,7 @@ class InverseTime:
 
 
 @dataclass(frozen=True)
-class InverseSqrt:
+class InverseSqrt(Schedule):
     """√(timescale / (timescale + progress)): after a warm-up of W steps, a timescale of W/(T − W) makes it √(W/t)."""
 
     timescale: float = setting(0.1, "share of the run after which the rate has fallen to 1/√2", gt=0)
@@ -115,7 +119,7 @@ class InverseSqrt:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Schedule):
     """Half a cosine down to `end`."""
 
     end: float = setting(0.0, "factor at the end of the run", ge=0, le=1)
@@ -126,7 +130,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class WarmRestarts:
+class WarmRestarts(Schedule):
     """A cosine that starts again at the peak; each cycle is `multiplier` times as long as the one before."""
 
     cycles: int = setting(3, "how many cycles the run has", ge=1, le=1000)
@@ -144,7 +148,7 @@ class WarmRestarts:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Schedule):
     """Up to the peak and down again, by cosines, while the optimizer's momentum goes down and up again."""
 
     start: float = setting(0.04, "factor at the start: the peak over 25", ge=0, le=1)
@@ -153,6 +157,7 @@ class OneCycle:
     base_momentum: float = setting(0.85, "momentum (beta1 in Adam's family) at the peak", ge=0, lt=1)
     max_momentum: float = setting(0.95, "momentum at the start and at the end", ge=0, lt=1)
     source: ClassVar[str] = "Smith & Topin 2019; torch.optim.lr_scheduler.OneCycleLR"
+    moves: ClassVar[tuple[str, ...]] = ("base_momentum", "max_momentum")
 
     def shape(self, progress: Array) -> Array:
         up, down = self.phases(progress)
@@ -173,7 +178,7 @@ class OneCycle:
 
 
 @dataclass(frozen=True)
-class Triangular:
+class Triangular(Schedule):
     """Straight up to the peak and down again, several times; the peaks may halve (triangular2) or decay (exp_range)."""
 
     mode: str = setting("triangular", "what the peaks do", choices=("triangular", "triangular2", "exp_range"))
@@ -212,7 +217,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 
 def moves_momentum(schedule: Choice) -> bool:
     """Whether a schedule moves the momentum of an optimizer that has one."""
-    return hasattr(SCHEDULES[schedule.name], "momentum")
+    return bool(SCHEDULES[schedule.name].moves)
 
 
 def warmup_steps(warmup: float, total: int) -> int:

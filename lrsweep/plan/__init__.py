@@ -1,5 +1,6 @@
 """From a spec to the list of its runs, and from the runs that are missing to stacks of them."""
 
+from lrsweep.plan.mistakes import over_half_of_memory
 from lrsweep.plan.plan import Plan, Preview, make_plan
 from lrsweep.plan.planned import PlannedRun, identity, run_bytes, table_bytes
 from lrsweep.plan.stacks import STACK_BYTES, estimate, make_stacks, shape
@@ -13,6 +14,7 @@ __all__ = [
     "identity",
     "make_plan",
     "make_stacks",
+    "over_half_of_memory",
     "run_bytes",
     "shape",
     "table_bytes",

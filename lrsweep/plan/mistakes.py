@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
-from lrsweep.engine.schedules import warmup_steps
+from lrsweep.engine.optimizers import OPTIMIZERS
+from lrsweep.engine.schedules import SCHEDULES, warmup_steps
+from lrsweep.plan.acting import acting, acting_rates, momentum_settings
 from lrsweep.plan.planned import PlannedRun, run_bytes, table_bytes
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import DataError, Run, float_type
@@ -33,13 +37,19 @@ def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[Mistake]:
         message = f"warmup ({warm} steps) must be shorter than the run ({total} steps); lower warmup or raise epochs"
         yield "schedule", message
     yield from growth_mistakes(planned)
-    yield from rounding_mistakes(run, planned.momentum_moves)
-    needed, memory = run_bytes(planned) + table_bytes(planned), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > memory / 2:
-        size = f"width {planned.width}, depth {run.depth}, batch_size {run.batch_size} and epochs {run.epochs}"
-        said = f"one run of {size} needs about {needed / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}"
+    yield from momentum_mistakes(planned)
+    yield from rounding_mistakes(run)
+    size = f"width {planned.width}, depth {run.depth}, batch_size {run.batch_size} and epochs {run.epochs}"
+    if said := over_half_of_memory(f"one run of {size} needs", run_bytes(planned) + table_bytes(planned)):
         wide = "growth" if planned.width > run.width else "width"
         yield wide if run_bytes(planned) > table_bytes(planned) else "epochs", f"{said}; lower one of them"
+
+
+def over_half_of_memory(what: str, n_bytes: float) -> str:
+    """That something needs so many bytes, where that is over half of the machine's memory; else nothing."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    said = f"{what} about {n_bytes / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}"
+    return said if n_bytes > memory / 2 else ""
 
 
 def warmup_of(run: Run, total: int) -> int:
@@ -75,20 +85,60 @@ def growth_mistakes(planned: PlannedRun) -> Iterator[Mistake]:
             yield "schedule", f"{what}; lower warmup or growth.at_epoch"
 
 
-def rounding_mistakes(run: Run, momentum_moves: bool) -> Iterator[Mistake]:
-    """Settings that the run's precision turns into 0, 1 or infinity, where a rule breaks down."""
-    kind = float_type(run.precision)
-    momenta = [(name, value) for name, value in run.schedule.settings if name.endswith("_momentum") and momentum_moves]
-    for key, settings in (("optimizer", run.optimizer.settings), ("schedule", momenta)):
-        for name, value in settings:
-            near = float(kind(value))
-            if near == 0 != value or near == 1 != value:
-                message = f"{key}.{name} {value} is {near:g} in {run.precision}"
-                yield key, f"{message}; move it away from {near:g}, or set precision: float64"
-    rates = run.layer_rates
+def momentum_mistakes(planned: PlannedRun) -> Iterator[Mistake]:
+    """A momentum that is to go down and up again must not start at its lowest."""
+    if planned.momentum_moves:
+        settings: dict[str, Any] = dict(planned.run.schedule.settings)
+        lowest, highest = momentum_settings(planned.run.schedule)
+        if settings[lowest] > settings[highest]:
+            said = f"schedule.{lowest} {settings[lowest]} must be at most {highest} {settings[highest]}"
+            yield "schedule", f"{said}; swap them, or lower {lowest}"
+
+
+def rounding_mistakes(run: Run) -> Iterator[Mistake]:
+    """Settings that the run's precision turns into 0 or infinity, or into 1 where a rule breaks down at it."""
+    acts, moves = acting(run), momentum_settings(run.schedule)
+    rule: Any = OPTIMIZERS[run.optimizer.name]
+    schedule: Any = SCHEDULES[run.schedule.name]
+    columns = [("optimizer", field) for field in fields(rule)]
+    columns += [("schedule", field) for field in fields(schedule) if field.name in moves]
+    for key, field in columns:
+        if value := acts[key][field.name]:  # 0 stays 0, and what is None does not act
+            limit = field.metadata.get("lt", np.inf)
+            yield from misfits(run, key, f"{key}.{field.name} {value}", value, limit)
+    yield from rate_mistakes(run)
+    if run.clip_norm is not None:
+        yield from misfits(run, "clip_norm", f"clip_norm {run.clip_norm}", run.clip_norm)
+    rates = acting_rates(run)
     with np.errstate(all="ignore"):
-        factors = np.array([rates.first, rates.hidden, rates.last, np.float64(rates.decay) ** run.depth]).astype(kind)
-    for factor in factors:
+        factors = [rates.first, rates.hidden, rates.last, np.float64(rates.decay) ** run.depth]
+    for factor in {nearest(factor, run) for factor in factors}:
         if not 0 < factor < np.inf:
-            message = f"layer_rates {rates} multiplies a rate by {factor:g} in {run.precision}"
+            message = f"layer_rates {run.layer_rates} multiplies a rate by {factor:g} in {run.precision}"
             yield "layer_rates", f"{message}; move it nearer to 1"
+
+
+def rate_mistakes(run: Run) -> Iterator[Mistake]:
+    """Rates that the run's precision turns into 0 or infinity, alone or by what a growth multiplies them by."""
+    rate, growth = run.learning_rate, run.growth
+    found = list(misfits(run, "learning_rate", f"learning_rate {rate}", rate))
+    if growth is not None and growth.rate == "scale":
+        scaled = f"growth.rate.scale {growth.scale}"
+        found += misfits(run, "growth", scaled, growth.scale)
+        yield from found or misfits(run, "growth", f"{scaled} × learning_rate {rate}", growth.scale * rate)
+    else:
+        yield from found
+
+
+def misfits(run: Run, key: str, what: str, value: float, limit: float = np.inf) -> Iterator[Mistake]:
+    """That the run's precision does not keep a value between 0 and its limit, if that is so."""
+    near = nearest(value, run)
+    if not 0 < near < limit:
+        message = f"{what} is {near:g} in {run.precision}; {'lower' if near else 'raise'} it"
+        yield key, message if run.precision == "float64" else f"{message}, or set precision: float64"
+
+
+def nearest(value: float, run: Run) -> float:
+    """The value in the run's precision."""
+    with np.errstate(all="ignore"):
+        return float(float_type(run.precision)(value))

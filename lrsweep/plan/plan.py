@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lrsweep.vocabulary import RETRIED, DataError, Problem, RawData, Run, Scalar
 
 @dataclass(frozen=True)
 class Plan:
-    """Every run of a sweep in order, each once; `duplicates` counts those that were named more than once."""
+    """Every run of a sweep in order, each once; `duplicates` counts those that are an earlier one in all that acts."""
 
     spec: Spec
     runs: tuple[PlannedRun, ...]
@@ -52,7 +52,7 @@ def make_plan(spec: Spec) -> Plan:
             run = Run(seed=values["seeds"], task=raw.task, **rest)
             planned = PlannedRun(identity(run, raw.fingerprint), run, raw)
             runs.setdefault(planned.run_id, planned)
-    told = ("optimizer", "schedule", "layer_rates", "growth")
+    told = ("optimizer", "learning_rate", "schedule", "layer_rates", "clip_norm", "growth")
     alike = {(shape(one), *(getattr(one.run, key) for key in told)): one for one in runs.values()}
     refuse(spec, [mistake for one in alike.values() for mistake in mistakes(spec, one)])
     return Plan(spec, tuple(runs.values()), total - len(runs))
@@ -62,7 +62,8 @@ def load_all(spec: Spec) -> dict[tuple[Source, str | None], RawData]:
     """The data of each dataset that the spec names, by it and the task that the spec sets."""
     data: dict[tuple[Source, str | None], RawData] = {}
     found: list[Mistake] = []
-    for source, task in {pair for block in spec.blocks for pair in product(block.axes["dataset"], block.axes["task"])}:
+    pairs = (product(set(block.axes["dataset"]), set(block.axes["task"])) for block in spec.blocks)
+    for source, task in set(chain.from_iterable(pairs)):
         try:
             data[source, task] = datasets.load(source, source.task or task)
         except DataError as error:

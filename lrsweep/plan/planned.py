@@ -13,6 +13,7 @@ from lrsweep.engine import model
 from lrsweep.engine.group import batch_rows, steps_per_epoch
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import moves_momentum
+from lrsweep.plan.acting import acting
 from lrsweep.vocabulary import (
     CURVE_COLUMNS,
     NUMERICS,
@@ -61,16 +62,9 @@ class PlannedRun:
 def identity(run: Run, fingerprint: str) -> str:
     """A run's id: `r` and the first 12 hex digits of SHA-256 over its settings, its data and the numerics number.
 
-    Where the data lies and what it is called is not in it; what it holds is.
+    Settings that cannot act are not in it, nor is where the data lies and what it is called; what it holds is.
     """
-    resolved: dict[str, Any] = {f.name: getattr(run, f.name) for f in fields(run) if f.name != "dataset"}
-    for key in ("optimizer", "schedule"):
-        choice: Choice = resolved[key]
-        resolved[key] = {"name": choice.name, **dict(choice.settings)}
-    resolved["layer_rates"] = vars(run.layer_rates)
-    resolved["growth"] = vars(run.growth) if run.growth else None
-    resolved["base_width"] = run.base_width if run.parametrization == "mup" else None
-    text = json.dumps({"numerics": NUMERICS, "data": fingerprint, **resolved}, sort_keys=True)
+    text = json.dumps({"numerics": NUMERICS, "data": fingerprint, **acting(run)}, sort_keys=True)
     return "r" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from lrsweep import datasets
+from lrsweep.engine.group import Group
 from lrsweep.engine.train import time_epoch
 from lrsweep.plan.planned import PlannedRun, multipliers, run_bytes, table_bytes
 from lrsweep.vocabulary import Data, Stack
@@ -89,19 +93,36 @@ class Estimate:
 STARTUP_SECONDS, RUN_SECONDS, POINT_SECONDS = 0.6, 3e-4, 6e-6
 """Beside the training: of a sweep, of a run, and of a run's epoch in the files; measured on 16 and on 10,000 runs."""
 
+NOISE_BYTES = 80
+"""Of a deviation's column, in the database and in the file, of a run; measured on 60 runs of 100 deviations."""
+
 MOST_TIMED = 8
 
 
 def phases(stack: Stack) -> Iterator[tuple[Stack, int]]:
-    """A stack with its epochs; where the networks grow, as two stacks: of the old width, and of the new one."""
+    """A stack with its epochs; where the networks grow, as two stacks: of the old width, and of the new one.
+
+    Noise is measured at the end, so only the last one has it.
+    """
     run = stack.runs[0]
     if run.growth is None:
         yield stack, run.epochs
     else:
         first, last = run.growth.at_epoch, run.epochs - run.growth.at_epoch
-        for width, epochs in ((run.width, first), (run.growth.to_width, last)):
-            runs = tuple(replace(one, width=width, growth=None) for one in stack.runs)
+        for width, noise, epochs in ((run.width, (), first), (run.growth.to_width, run.noise, last)):
+            runs = tuple(replace(one, width=width, noise=noise, growth=None) for one in stack.runs)
             yield replace(stack, runs=runs), epochs
+
+
+def time_deviation(stack: Stack, data: Data) -> float:
+    """Seconds that one deviation of noise takes after the training of a stack; 0 where there is none."""
+    with np.errstate(all="ignore"):
+        group = Group(stack.runs, data)
+        start = time.perf_counter()
+        for rows in group.noisy():
+            group.score(rows)
+            return time.perf_counter() - start
+        return 0.0
 
 
 def estimate(stacks: Sequence[Stack], workers: int, load: Callable[[Stack], Data]) -> Estimate:
@@ -109,16 +130,19 @@ def estimate(stacks: Sequence[Stack], workers: int, load: Callable[[Stack], Data
 
     `load` maps a stack to its data. The dearest shapes are timed; what is beyond counts like the last of them.
     """
-    timed: dict[Any, float] = {}
+    timed: dict[Any, tuple[float, float]] = {}
     seconds = 0.0
     for part, epochs in chain.from_iterable(map(phases, stacks)):
         run, arrays = part.runs[0], max(map(multipliers, part.runs))
         net = (run.width, run.depth, run.optimizer.name, arrays, run.precision)
-        key = (*net, run.batch_size, run.subset, run.dataset)
+        key = (*net, run.batch_size, run.subset, run.dataset, bool(run.noise))
         if key not in timed and len(timed) < MOST_TIMED:
-            timed[key] = time_epoch(part, load(part)) / len(part.runs)
-        per_epoch = timed.get(key, list(timed.values())[-1])
-        seconds += per_epoch * epochs * len(part.runs) / max(1, workers)
+            data, n_runs = load(part), len(part.runs)
+            timed[key] = time_epoch(part, data) / n_runs, time_deviation(part, data) / n_runs
+        per_epoch, per_deviation = timed.get(key, list(timed.values())[-1])
+        each = per_epoch * epochs + per_deviation * len(run.noise)
+        seconds += each * len(part.runs) / max(1, workers)
     runs = [run for stack in stacks for run in stack.runs]
     seconds += sum(RUN_SECONDS + POINT_SECONDS * run.epochs for run in runs) + (STARTUP_SECONDS if runs else 0)
-    return Estimate(seconds, sum((run.epochs + 1) * 200 + 3000 for run in runs), len(timed))
+    disk_bytes = sum((run.epochs + 1) * 200 + 3000 + NOISE_BYTES * len(run.noise) for run in runs)
+    return Estimate(seconds, disk_bytes, len(timed))

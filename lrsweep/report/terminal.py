@@ -280,7 +280,7 @@ def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
         "runs": [line] if len(line) <= PROSE - 9 else [f"{plan['runs']:,}{product}", states],
     }
     if plan["duplicates"]:
-        lines["twice"] = [f"{many(plan['duplicates'], 'run')} named more than once, trained once"]
+        lines["alike"] = [f"{plan['duplicates']:,} more, the same as one of these in all that acts: counted once"]
     if not plan["stacks"]:
         return lines | {"about": ["nothing to train: every run is done"]}
     workers = f"with {many(plan['workers'], 'worker')}" if plan["workers"] else "in this process"

@@ -31,7 +31,7 @@ ClipNorm = Annotated[
 ]
 BatchSize = Annotated[int, Field(ge=1, le=LARGEST)] | Literal["full"]
 Seed = Annotated[int, Field(ge=0, le=LARGEST)]
-Deviation = Annotated[float, Field(gt=0)]
+Deviation = Annotated[float, Field(gt=0, examples=[0.1])]
 
 
 class Form(BaseModel):
@@ -43,7 +43,11 @@ class Form(BaseModel):
 class FileData(Form):
     """A table of your own."""
 
-    file: str = Field(min_length=1, description="path to a .csv, .parquet or .npz file, from the sweep file's folder")
+    file: str = Field(
+        min_length=1,
+        description="path to a .csv, .parquet or .npz file, from the sweep file's folder",
+        examples=["table.csv"],
+    )
     target: str = Field("", description="the column to predict")
     task: Literal["classification", "regression"] | None = Field(None, description="overrides what the target suggests")
 
@@ -51,7 +55,7 @@ class FileData(Form):
 class IdxData(Form):
     """A folder of MNIST-format files, gzipped or not."""
 
-    idx: str = Field(min_length=1, description="path to the folder, from the sweep file's folder")
+    idx: str = Field(min_length=1, description="path to the folder, from the sweep file's folder", examples=["mnist"])
 
 
 class GroupRates(Form):
@@ -66,13 +70,18 @@ class GroupRates(Form):
 class DecayRates(Form):
     """A multiplier of the rate for each step that a layer is away from the output layer."""
 
-    decay: float = Field(gt=0, description="to the power of the distance from the output layer", json_schema_extra=GRID)
+    decay: float = Field(
+        gt=0,
+        description="to the power of the distance from the output layer",
+        examples=[0.5],
+        json_schema_extra=GRID,
+    )
 
 
 class ScaledRate(Form):
     """The rate times a number."""
 
-    scale: float = Field(gt=0, description="what the rate is multiplied by", json_schema_extra=GRID)
+    scale: float = Field(gt=0, description="what the rate is multiplied by", examples=[0.5], json_schema_extra=GRID)
 
 
 GrowthRate = Literal["keep", "restart", "new_neurons_only", "warmup"]
@@ -82,6 +91,8 @@ GROWTH_RATES: tuple[str, ...] = get_args(GrowthRate)
 class GrowthPlan(Form):
     """When the hidden layers grow, how wide they get, and what becomes of the rate."""
 
-    at_epoch: int = Field(ge=1, le=LARGEST, description="after so many epochs", json_schema_extra=GRID)
-    to_width: int = Field(ge=1, le=LARGEST, description="units per hidden layer from then on", json_schema_extra=GRID)
+    at_epoch: int = Field(ge=1, le=LARGEST, description="after so many epochs", examples=[10], json_schema_extra=GRID)
+    to_width: int = Field(
+        ge=1, le=LARGEST, description="units per hidden layer from then on", examples=[128], json_schema_extra=GRID
+    )
     rate: GrowthRate | ScaledRate = Field("keep", description="of the epochs after it", json_schema_extra=AXIS)

@@ -90,7 +90,7 @@ class SweepFile(BaseModel):
         None, pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="the results folder's name; default: the file's stem"
     )
     description: str = Field("", description="a note for the reader")
-    dataset: str | FileData | IdxData = Field(description="what to learn", json_schema_extra=AXIS)
+    dataset: str | FileData | IdxData = Field(description="what to learn", examples=["digits"], json_schema_extra=AXIS)
     task: Literal["classification", "regression"] | None = Field(None, description="overrides what the target suggests")
     subset: Subset = Field(
         1.0,
@@ -117,7 +117,7 @@ class SweepFile(BaseModel):
     )
     base_width: int = Field(64, ge=1, le=LARGEST, description="the width at which mup is the same as standard")
     optimizer: str = Field("momentum", description="a name, or a mapping with its settings", json_schema_extra=AXIS)
-    learning_rate: float = Field(gt=0, description="peak rate", json_schema_extra=GRID)
+    learning_rate: float = Field(gt=0, description="peak rate", examples=[0.1], json_schema_extra=GRID)
     layer_rates: Literal[1] | GroupRates | DecayRates = Field(
         1,
         description="multipliers of the rate, layer by layer",
@@ -172,6 +172,8 @@ class Rule:
 
     check: TypeAdapter[Any]
     default: Any
+    example: Any
+    """What a message tells to write: the default, where there is one."""
     sentence: str
     """Rule and remedy where pydantic's, of several types, would mislead."""
     choices: tuple[str, ...]
@@ -183,7 +185,8 @@ class Rule:
         annotated: Any = Annotated[field.annotation, field]
         extra = marks(field)
         check = TypeAdapter(annotated, config=STRICT)
-        return cls(check, field.default, str(extra.get("sentence", "")), tuple(extra.get("enum", ())))
+        example = field.examples[0] if field.examples else field.default
+        return cls(check, field.default, example, str(extra.get("sentence", "")), tuple(extra.get("enum", ())))
 
 
 def marks(field: FieldInfo) -> dict[str, Any]:

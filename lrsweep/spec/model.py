@@ -48,6 +48,11 @@ class Block:
             if not any(met(entry, values) for entry in self.excludes):
                 yield values
 
+    def with_values(self, values: dict[str, Any]) -> Block:
+        """The same combinations with these values in place of their own; all keys advance together."""
+        rows = [combination | values for combination in self.combinations()]
+        return Block({key: [row[key] for row in rows] for key in self.axes}, [list(self.axes)], [])
+
     def count(self) -> tuple[int, set[int]]:
         """How many combinations there are, and which entries of `exclude` meet any.
 

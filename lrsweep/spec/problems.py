@@ -81,7 +81,7 @@ class Problems:
         try:
             value = rule.check.validate_python(value)
         except ValidationError as error:
-            words = rule.sentence or phrase(error, example=rule.default)
+            words = rule.sentence or phrase(error, example=rule.example)
             self.add(node, f"{label}: {shown(value)} {words}")
             return None
         if rule.choices and value not in rule.choices:

@@ -60,7 +60,7 @@ def several(value: Schema) -> Schema:
 def axis(value: Schema, numeric: bool) -> Schema:
     """One value, a list or a grid, with the value's own description and default outside."""
     value.pop("sentence", None)
-    about = {part: value.pop(part) for part in ("title", "description", "default") if part in value}
+    about = {part: value.pop(part) for part in ("title", "description", "default", "examples") if part in value}
     return about | {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}, *[GRID][: int(numeric)]]}
 
 

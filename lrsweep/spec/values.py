@@ -40,6 +40,20 @@ WRONG = Axis.of(None)
 """Stands for one value that was refused, so that the counts of what surrounds it still fit."""
 
 
+def with_name(key: str, given: Keys) -> str:
+    """What a mapping that has no name is probably meant to be, as text: that of the first kind with its settings."""
+    nested = next((name for name in given if name in REGISTRIES[key]), "")
+    inner = given[nested].value if nested else given
+    settings: Keys = inner if isinstance(inner, dict) else {}
+    names = [nested] if nested else [str(FIELDS[key].default), *REGISTRIES[key]]
+    fitting = [name for name in names if settings.keys() <= settings_rules(key, name).keys()]
+    if not fitting:
+        return f"{{name: {FIELDS[key].default}}}"
+    texts = ["…" if isinstance(node.value, list | dict) else shown(node.value).strip("'") for node in settings.values()]
+    words = zip(["name", *settings], [fitting[0], *texts], strict=True)
+    return f"{{{', '.join(f'{word}: {text}' for word, text in words)}}}"
+
+
 class Values:
     """Makes axes of nodes. `named` collects the settings that the file gives to optimizers and schedules."""
 
@@ -149,6 +163,9 @@ class Values:
     def choice(self, key: str, node: Node, partial: bool) -> Axis:
         """An optimizer or schedule: every combination of its settings."""
         given: Keys = dict(node.value) if isinstance(node.value, dict) else {}
+        if isinstance(node.value, dict) and "name" not in given:
+            self.problems.add(node, f"{key}: name is missing; write for example  {with_name(key, given)}")
+            return WRONG
         where = given.pop("name", node)
         name = where.value
         if isinstance(name, list | dict):
@@ -190,22 +207,21 @@ class Values:
                 self.problems.add(node, f"growth: {shown(node.value)} {RULES['growth'].sentence}")
             return Axis.of(None)
         self.check_settings("growth", "growth", given, GROWTH_RULES)
-        rate = given.pop("rate", None)
+        policy = given.pop("rate", None)
         rules = {setting: rule for setting, rule in GROWTH_RULES.items() if setting != "rate"}
         for setting in [setting for setting in rules if setting not in given and not partial]:
             message = f"growth: {setting} is missing; write for example  {{at_epoch: 10, to_width: 128}}"
             self.problems.add(node, message)
-        axes = self.settings("growth", given, rules, partial)
-        if rate is not None:
-            axes["rate"] = self.several("growth.rate", rate, self.growth_rate)
+        sizes = Axis.product(self.settings("growth", given, rules, partial), dict)
+        policies = Axis.of({}) if policy is None else self.several("growth.rate", policy, self.growth_policy)
 
-        def build(settings: dict[str, Any]) -> Any:
-            whole = {**settings, **settings.get("rate", {})}
-            return whole if partial else Growth(**whole)
+        def build(parts: dict[str, Any]) -> Any:
+            fields = parts["size"] | parts["policy"]
+            return fields if partial else Growth(**fields)
 
-        return Axis.product(axes, build)
+        return Axis.product({"size": sizes, "policy": policies}, build)
 
-    def growth_rate(self, node: Node) -> Axis:
+    def growth_policy(self, node: Node) -> Axis:
         """What becomes of the rate when a network grows, as fields of Growth."""
         if isinstance(node.value, dict) and node.value:
             self.check_settings("growth.rate", "growth.rate", node.value, SCALE_RULES)

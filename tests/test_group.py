@@ -183,7 +183,7 @@ def test_those_that_stay_keep_all_that_they_carry(name):
     for number, leaving in enumerate((3, 0, 6, 2), start=1):
         for group in (stack, *alone):
             loss, _, _ = group.epoch(number)
-            group.reactions.react(loss, 0.9 * loss)
+            group.pacer.reactions.react(loss, 0.9 * loss)
         stack.keep(np.array([r != leaving for r in left]))
         left.remove(leaving)
         if number == GROWTH.at_epoch:
@@ -191,7 +191,7 @@ def test_those_that_stay_keep_all_that_they_carry(name):
                 group.grow()
         for place, r in enumerate(left):
             own = alone[r]
-            pairs = [(stack.params, own.params), (stack.reactions.factor, own.reactions.factor)]
+            pairs = [(stack.params, own.params), (stack.pacer.reactions.factor, own.pacer.reactions.factor)]
             pairs += [*zip(stack.state, own.state, strict=True), *zip(stack.scalars, own.scalars, strict=True)]
             for together, single in pairs:
                 np.testing.assert_array_equal(together[place], single[0])
@@ -228,14 +228,26 @@ def test_everything_stays_in_the_runs_precision(name, precision):
     group = Group([run], data_for(run))
     for number in (1, 2):
         loss, _, _ = group.epoch(number)
-        group.reactions.react(loss, loss)
+        group.pacer.reactions.react(loss, loss)
         learner = group.learner(16)
-        arrays = [group.params, group.grads, group.scratch, group.columns, group.inputs, *group.state, *learner.hidden]
+        arrays = [
+            group.params,
+            group.grads,
+            group.scratch,
+            group.pacer.columns,
+            group.inputs,
+            *group.state,
+            *learner.hidden,
+        ]
         arrays += [
             array for array in vars(learner).values() if isinstance(array, np.ndarray) and array.dtype.kind == "f"
         ]
         arrays += [column for column in vars(group.optimizer).values() if not is_zero(column)]
-        arrays += [group.pace.rate, group.pace.factors, group.optimizer.evaluated(group.params, group.state)]
+        arrays += [
+            group.pacer.pace.rate,
+            group.pacer.pace.factors,
+            group.optimizer.evaluated(group.params, group.state),
+        ]
         assert {array.dtype.name for array in arrays} == {precision}
         assert all(column.dtype == np.float64 for column in group.scalars)
         if number == 1:
@@ -263,7 +275,7 @@ def test_one_cycle_moves_the_momentum_where_there_is_one(name):
     run = replace(RUN, optimizer=optimizer(name), learning_rate=peak(name))
     ((_, held),), ((_, moved),) = (train_fully([replace(run, schedule=s)], data_for(run)) for s in (still, moving))
     group = Group([replace(run, optimizer=own, schedule=still)], data_for(run))
-    group.moved = None
+    group.pacer.moved = None
     for number in range(1, run.epochs + 1):
         group.epoch(number)
     np.testing.assert_allclose(held, group.optimizer.evaluated(group.params, group.state)[0], rtol=1e-9, atol=1e-12)

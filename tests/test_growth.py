@@ -215,7 +215,7 @@ def test_the_first_step_of_a_new_parameter_has_the_size_of_the_rate(name):
     group.grow()
     before = group.params.copy()
     group.gradient(group.draw_order()[:, : group.batch])
-    told = (group.grads != 0) & (group.pace.young == 1)
+    told = (group.grads != 0) & (group.pacer.pace.young == 1)
     group.update(run.growth.at_epoch * group.steps)
     moved = np.abs(group.params - before)[told]
     assert len(moved) > 5

@@ -112,7 +112,7 @@ def ratio(m: float, name: str, depth: int, **changes: object) -> tuple[list[tupl
     """What multiplies the movement of each tensor in a network that is m times as wide as its base, and its group."""
     run = mup(int(4 * m), 4, depth, optimizer=optimizer(name), **changes)
     group = Group([run], data_for(run))
-    factors = group.pace.factors
+    factors = group.pacer.pace.factors
     return by_tensor(np.ones(group.params.shape[1]) if factors is None else factors[0], group.units), group
 
 
@@ -171,7 +171,7 @@ def test_rate_times_decay_does_not_depend_on_the_width(name, m):
     """Nor on what `layer_rates` does, which multiplies all movement, decay included."""
     layer_rates = LayerRates(0.5, 1.0, 2.0)
     _, group = ratio(m, name, 2, layer_rates=layer_rates)
-    movement, decay = scaling.factors(group.units, OPTIMIZERS[name].family, m, layer_rates, None)
+    movement, decay = scaling.factors(group.units, OPTIMIZERS[name].family, m, layer_rates, group.units)
     np.testing.assert_allclose(movement * decay, scaling.by_layer(group.units, layer_rates), rtol=1e-15)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lrsweep.engine import evaluate, growth, model, optimizers, scaling, schedules
-from lrsweep.engine.reactions import Reactions
+from lrsweep.engine import evaluate, growth, model, optimizers, scaling
+from lrsweep.engine.pacing import Pacer
 from lrsweep.vocabulary import Array, Data, Run, float_type
 
 FLUSH_STEPS = 64
@@ -57,18 +57,8 @@ def sharing(seeds: Sequence[int]) -> Sequence[int]:
     return distinct if seeds == [seed for seed in distinct for _ in range(each)] else seeds
 
 
-def policy(run: Run) -> str:
-    """What becomes of a run's rate when its network grows."""
-    return run.growth.rate if run.growth is not None else ""
-
-
-def unit(rate: float) -> float:
-    """What the gradients of a linear rule are multiplied by: the peak rate, unless their norm might leave float32."""
-    return rate if 1e-12 < rate < 1e12 else 1.0
-
-
 class Group:
-    """The runs of a stack that are still training. `grew_from` are the units of their networks before they grew."""
+    """The runs of a stack that are still training."""
 
     def __init__(self, runs: Sequence[Run], data: Data) -> None:
         first = runs[0]
@@ -76,14 +66,10 @@ class Group:
         self.rule = optimizers.OPTIMIZERS[first.optimizer.name]
         n_train, n_features = data.x_train.shape
         self.units = model.sizes(n_features, first.width, first.depth, data.n_outputs)
-        self.grew_from: tuple[int, ...] | None = None
         self.inputs = model.with_ones(data.x_train)
         self.batch = batch_rows(first.batch_size, n_train)
         self.steps = steps_per_epoch(first.batch_size, n_train)
-        total = self.steps * first.epochs
-        self.rates = schedules.rate_table(runs, total)
-        self.momenta = schedules.momentum_table(runs, total, self.rule.cycled)
-        self.reactions = Reactions(runs)
+        self.pacer = Pacer(runs, self.rule, self.units, self.steps, self.dtype)
         self.streams = {run.seed: model.stream(run.seed, model.ORDER) for run in runs}
         self.params = self.draw_weights(model.WEIGHTS)
         blank = np.zeros_like(self.params)
@@ -105,14 +91,6 @@ class Group:
         first = self.runs[0]
         settings = [dict(run.optimizer.settings) for run in self.runs]
         self.optimizer = optimizers.build(first.optimizer.name, settings, self.dtype)
-        units = np.array([[unit(run.learning_rate) if self.rule.linear else 1.0] for run in self.runs])
-        self.unit = units.astype(self.dtype)
-        self.columns = self.per_step(self.rates / units)
-        steady = self.rule.linear and bool((self.columns == 1).all()) and not self.reactions.parts
-        self.moved = None if self.momenta is None else self.per_step(self.momenta)
-        self.pace = optimizers.Pace(self.columns[0], *self.own_rates(), unit=self.unit, steady=steady)
-        if self.grew_from is not None:
-            self.pace.young = scaling.only_new(self.grew_from, self.units)[None]
         self.clip_norm = None
         if first.clip_norm is not None:
             self.clip_norm = np.array([[run.clip_norm] for run in self.runs], self.dtype)
@@ -125,30 +103,12 @@ class Group:
         self.learner = functools.cache(functools.partial(model.Learner, design, len(self.runs), len(self.seeds)))
         self.network = functools.cache(functools.partial(model.Network, design, len(self.runs)))
 
-    def per_step(self, table: Array) -> Array:
-        """A table (R, T) as a column for each step, (T, R, 1), ready to be multiplied with (R, P)."""
-        return np.ascontiguousarray(table.T[:, :, None]).astype(self.dtype)
-
-    def own_rates(self) -> tuple[Array | None, Array | None]:
-        """Multipliers (R, P) of the parameters' movement and of their weight decay, None where all are 1."""
-        m = scaling.width_ratio(self.runs[0])
-        made = functools.cache(functools.partial(scaling.factors, self.units, self.rule.family, m))
-        pairs = [
-            made(run.layer_rates, self.grew_from if policy(run) == "new_neurons_only" else None) for run in self.runs
-        ]
-        movement, decay = (
-            None if all((own == 1).all() for own in arrays) else np.stack(arrays).astype(self.dtype)
-            for arrays in zip(*pairs, strict=True)
-        )
-        return movement, decay
-
     def keep(self, mask: Array) -> None:
         """Lets the runs outside the mask (R,) go; the others do not change by one bit."""
         self.runs = [run for run, kept in zip(self.runs, mask, strict=True) if kept]
-        self.params, self.rates = self.params[mask], self.rates[mask]
-        self.momenta = None if self.momenta is None else self.momenta[mask]
+        self.params = self.params[mask]
         self.state, self.scalars = ([array[mask] for array in arrays] for arrays in (self.state, self.scalars))
-        self.reactions.keep(mask)
+        self.pacer.keep(mask)
         if self.runs:
             self.prepare()
 
@@ -159,7 +119,7 @@ class Group:
         """
         old, first = self.units, self.runs[0].growth
         assert first is not None  # noqa: S101  the loop grows runs that are told to
-        self.grew_from, self.units = old, growth.widened(old, first.to_width)
+        self.units = growth.widened(old, first.to_width)
         drawn = self.draw_weights(model.GROWTH)
         blank = np.zeros_like(drawn)
         self.params = growth.grown(self.params, old, first.to_width, drawn)
@@ -167,7 +127,7 @@ class Group:
             growth.grown(array, old, first.to_width, drawn if name in self.rule.points else blank)
             for name, array in zip(self.rule.state, self.state, strict=True)
         ]
-        self.reactions.forget(np.array([policy(run) == "restart" for run in self.runs]))
+        self.pacer.grow(self.units)
         self.prepare()
 
     def draw_order(self) -> Array:
@@ -187,7 +147,7 @@ class Group:
             rows = order[:, i * self.batch : (i + 1) * self.batch]
             total[:, : rows.shape[1]] += self.gradient(rows)
             if i == self.steps - 1:
-                grad_norm, length = norms(self.grads) / self.unit, norms(self.params)
+                grad_norm, length = norms(self.grads) / self.pacer.unit, norms(self.params)
                 np.copyto(self.before, self.params)
             self.update((number - 1) * self.steps + i)
         np.subtract(self.params, self.before, out=self.before)
@@ -197,23 +157,15 @@ class Group:
     def gradient(self, rows: Array) -> Array:
         """The losses (R, B) of the rows (S, B); their mean's gradient, times the unit, goes into `grads`."""
         learner = self.learner(rows.shape[1])
-        return learner.differentiate(self.weights, self.slots, self.inputs, self.data.y_train, rows, self.unit)
+        return learner.differentiate(self.weights, self.slots, self.inputs, self.data.y_train, rows, self.pacer.unit)
 
     def update(self, step: int) -> None:
         """Clips the gradient where asked, and takes the optimizer's step, counted from 0."""
-        first = self.runs[0]
         if self.clip_norm is not None:
-            share = self.unit.astype(np.float64) * self.clip_norm / norms(self.grads)
+            share = self.pacer.unit.astype(np.float64) * self.clip_norm / norms(self.grads)
             self.grads *= np.minimum(1, share).astype(self.dtype)
-        self.pace.rate = self.columns[step]
-        if self.reactions.parts:
-            self.pace.rate = self.columns[step] * self.reactions.factor[:, None].astype(self.dtype)
-        if self.moved is not None:
-            self.pace.momentum, self.pace.before = self.moved[step], self.moved[max(step - 1, 0)]
-        if first.growth is not None:
-            self.pace.age = step + 1 - self.steps * first.growth.at_epoch
         memory = [*self.state, *self.scalars]
-        self.optimizer.step(self.params, self.grads, memory, self.pace, step + 1, self.scratch)
+        self.optimizer.step(self.params, self.grads, memory, self.pacer.at(step), step + 1, self.scratch)
         if (step + 1) % FLUSH_STEPS == 0:
             self.flush()
 
@@ -223,11 +175,6 @@ class Group:
         for name, array in zip(self.rule.state, self.state, strict=True):
             if name not in self.rule.points:
                 array[np.abs(array) < smallest] = 0
-
-    def rate_at(self, step: int) -> Array:
-        """The rates (R,) of a step of the present epoch."""
-        rates: Array = self.rates[:, step] * self.reactions.factor
-        return rates
 
     def score(self, rows: evaluate.Rows) -> tuple[Array, Array, Array]:
         """Losses (R,), accuracies or R² (R,), and predictions (R, N)."""

@@ -58,15 +58,15 @@ def only_new(old: Sequence[int], units: Sequence[int]) -> Array:
 
 
 def factors(
-    units: Sequence[int], family: str, m: float, layer_rates: LayerRates, before: Sequence[int] | None
+    units: Sequence[int], family: str, m: float, layer_rates: LayerRates, before: Sequence[int]
 ) -> tuple[Array, Array]:
     """Multipliers (P,) of a run's movement and of its weight decay.
 
-    `before` are the units of a network that has grown, where only its new neurons are to move, else None. Rate × decay
-    does not depend on the width, so the decay is divided by what muP multiplies the rate by.
+    `before` are the units of the network that has grown to `units`, where only what is new is to move, else the same
+    units. Rate × decay does not depend on the width, so the decay is divided by what muP multiplies the rate by.
     """
     mup = by_width(units, family, m)
     movement = mup * by_layer(units, layer_rates)
-    if before is not None:
+    if before != units:
         movement *= only_new(before, units)
     return movement, 1 / mup

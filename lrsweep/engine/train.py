@@ -28,7 +28,7 @@ def time_epoch(stack: Stack, data: Data, steps: int = 3) -> float:
         group.gradient(rows)  # makes the buffers
         group.score(validation)
         start = time.perf_counter()
-        count = min(steps, len(group.columns))
+        count = min(steps, group.steps * stack.runs[0].epochs)
         for step in range(count):
             group.gradient(rows)
             group.update(step)
@@ -94,8 +94,8 @@ def train_epoch(group: Group, record: Record, validation: evaluate.Rows, number:
     finite = group.finite(loss, val_loss)
     step = number * group.steps
     score = np.where(finite, val_score, np.nan)  # the class that NaN outputs point at is no prediction
-    values = (number, step, group.rate_at(step - 1), loss, val_loss, score, grad_norm, moved)
-    group.reactions.react(loss, val_loss)
+    values = (number, step, group.pacer.rates_at(step - 1), loss, val_loss, score, grad_norm, moved)
+    group.pacer.reactions.react(loss, val_loss)
     record.epoch(number, time.perf_counter() - start, values)
     return finite
 

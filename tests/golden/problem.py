@@ -87,5 +87,5 @@ def engine_losses(run: Run) -> Array:
             group.update(epoch * group.steps + i)
             losses.append(batch.mean())
             met += batch.sum()
-        group.reactions.react(met / len(data.x_train), group.score(validation)[0])
+        group.pacer.reactions.react(met / len(data.x_train), group.score(validation)[0])
     return np.array(losses)

@@ -15,7 +15,7 @@ import threading
 import time
 import types
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
@@ -34,10 +34,14 @@ KEPT = 4
 
 
 def execute(
-    stacks: Sequence[Stack], workers: int, deadline: float | None = None
+    stacks: Sequence[Stack],
+    workers: int,
+    deadline: float | None = None,
+    meanwhile: Callable[[], object] | None = None,
 ) -> Generator[list[Outcome], None, None]:
     """Trains the stacks and yields each one's outcomes as they come, in any order; `workers` 0 means in this process.
 
+    Workers leave this process idle: once they have their first stacks, it does what is to be done `meanwhile`.
     Whatever happens to a run is told by its outcome. Closing the stream ends the workers at once, and so does the
     deadline, a time of `time.perf_counter`; in this process it is looked at between stacks.
     """
@@ -49,7 +53,7 @@ def execute(
                 yield train_or_tell(stack, 0)
     else:
         with contextlib.closing(Pool(stacks, workers)) as pool:
-            yield from pool.outcomes(deadline)
+            yield from pool.outcomes(deadline, meanwhile)
 
 
 def left(deadline: float | None) -> float | None:
@@ -121,10 +125,14 @@ class Pool:
         self.workers: list[Worker] = []
         self.wanted = workers
 
-    def outcomes(self, deadline: float | None) -> Iterator[list[Outcome]]:
+    def outcomes(
+        self, deadline: float | None, meanwhile: Callable[[], object] | None = None
+    ) -> Iterator[list[Outcome]]:
         """Each stack's outcomes as they come, until the deadline."""
         for number in range(1, min(self.wanted, len(self.waiting)) + 1):
             self.start(number)
+        if meanwhile is not None:
+            meanwhile()
         while self.workers:
             pipes = {worker.pipe: worker for worker in self.workers}
             ready = wait(list(pipes), left(deadline))

@@ -127,7 +127,7 @@ def train_all(
     """Trains the stacks into the store, and counts the runs. Views are written at the end, whatever ends it."""
     trained, views = 0, Views(store)
     try:
-        with closing(execute(stacks, workers, deadline)) as stream:
+        with closing(execute(stacks, workers, deadline, get_ready)) as stream:
             for outcomes in stream:
                 store.add(outcomes)
                 trained += len(outcomes)
@@ -139,6 +139,11 @@ def train_all(
     finally:
         store.write_views()
     return trained
+
+
+def get_ready() -> None:
+    """Imports what the answer will need, which takes a quarter of a second."""
+    import lrsweep.analysis.answer  # noqa: F401
 
 
 class Views:

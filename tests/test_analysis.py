@@ -190,9 +190,18 @@ def test_settings_keep_the_types_of_the_sweep_file() -> None:
     assert sorted(map(repr, found)) == ["0.5", "100"]
 
 
+def test_a_noisy_score_is_the_better_the_higher() -> None:
+    values = {0.1: [0.5, 0.6], 1.0: [0.8, 0.9]}
+    table = ranked(rows(values, "noisy_accuracy@0.1"), objective="noisy_accuracy@0.1")
+    assert table["rank"].tolist() == [2, 1]
+
+
 def test_an_unknown_objective_is_refused_with_what_there_is() -> None:
     with pytest.raises(UsageError, match=r"val_r2 is not a column.*val_accuracy"):
         ranked(rows(VALLEY), objective="val_r2")
+    noisy = [row | {"noisy_accuracy@0.1": 0.5} for row in rows(VALLEY)]
+    with pytest.raises(UsageError, match=r"noisy_accuracy@1 is not a column.*noisy_accuracy@0.1"):
+        ranked(noisy, objective="noisy_accuracy@1")
 
 
 def test_runs_that_all_failed_have_no_metrics_and_no_best_rate() -> None:

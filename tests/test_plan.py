@@ -303,7 +303,10 @@ def test_other_data_make_other_runs(tmp_path: Path) -> None:
             "growth: {at_epoch: 3, to_width: 128}\nparametrization: [standard, mup]",
             r"growth does not go with mup, .*; .* exclude: \[{parametrization: mup, growth: {to_width: 128}}\]",
         ),
-        ("growth: {at_epoch: [5, 20], to_width: 128}", "at_epoch 20 must be below epochs 20; lower it or raise epochs"),
+        (
+            "growth: {at_epoch: [5, 20], to_width: 128}",
+            r"at_epoch 20 must be below epochs 20; .* exclude: \[{epochs: 20, growth: {at_epoch: 20}}\]$",
+        ),
         (
             "growth: {at_epoch: 19, to_width: 128, rate: [restart, keep]}\nschedule: {name: cosine, warmup: [2, 0.1]}",
             r"warmup \(2 steps\) must be shorter than what the growth leaves to restart in \(2 steps\); lower warmup",
@@ -311,6 +314,10 @@ def test_other_data_make_other_runs(tmp_path: Path) -> None:
         (
             "growth: {at_epoch: 1, to_width: 9007199254740992}",
             "one run of width 9007199254740992, .* GB, .*; lower one",
+        ),
+        (
+            "noise: 0.1\nobjective: noisy_r2@0.1",
+            "objective noisy_r2@0.1 does not exist in classification .*; try val_accuracy",
         ),
         ("subset: 61", "subset 61 is more than the 60 training rows; lower subset"),
         ("validation: 0.001", "validation 0.001 of 100 rows is no row; raise validation"),

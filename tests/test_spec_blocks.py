@@ -137,6 +137,12 @@ def test_a_block_may_bring_what_the_file_lacks(tmp_path: Path) -> None:
     assert found.startswith("2:27: dataset is missing")
 
 
+def test_noise_is_no_key_of_a_block(tmp_path: Path) -> None:
+    message = "3:26: 'noise' is not a key of a block, it holds for all runs alike; write it outside the blocks"
+    assert refused(tmp_path, "blocks: [{}, {width: 32, noise: 0.1}]") == [message]
+    assert loaded(tmp_path, "blocks: [{}, {width: 32}]", noise="0.1").blocks[1].axes["noise"] == [(0.1,)]
+
+
 # --- Counts
 
 

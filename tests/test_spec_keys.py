@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 from spec_cases import loaded, refused, values
 
 from lrsweep.datasets import did_you_mean
-from lrsweep.spec import default_settings, keys, load_spec
+from lrsweep.spec import default_settings, keys, load_spec, template
 from lrsweep.spec.keys import FIELDS, LATER, OBJECTIVES, REGISTRIES, SYNONYMS
 from lrsweep.vocabulary import Choice, Growth, LayerRates, SpecError, UsageError
 from lrsweep.yaml_reader import draw
@@ -62,13 +62,13 @@ def test_synonyms_lead_to_keys_and_are_none() -> None:
 @pytest.mark.parametrize(("word", "key"), [("momentum", "optimizer"), ("beta1", "optimizer"), ("warmup", "schedule")])
 def test_a_setting_beside_the_keys_is_led_to_its_place(tmp_path: Path, word: str, key: str) -> None:
     (found,) = refused(tmp_path, f"{word}: 1")
-    assert found.endswith(f"it is a setting, write  {key}: {{name: …, {word}: …}}")
+    assert found.endswith(f"it is a setting, write {key}: {{name: …, {word}: …}}")
 
 
 @pytest.mark.parametrize(("word", "key"), [("first", "layer_rates"), ("at_epoch", "growth"), ("to_width", "growth")])
 def test_a_number_of_a_mapping_beside_the_keys_is_led_to_its_place(tmp_path: Path, word: str, key: str) -> None:
     (found,) = refused(tmp_path, f"{word}: 1")
-    assert found.endswith(f"it is a setting, write  {key}: {{{word}: …}}")
+    assert found.endswith(f"it is a setting, write {key}: {{{word}: …}}")
 
 
 def test_a_word_near_nothing_gets_no_suggestion(tmp_path: Path) -> None:
@@ -82,6 +82,48 @@ def test_an_objective_of_every_epoch_goes_with_the_best_epoch(tmp_path: Path) ->
     assert found.startswith("3:12: objective: val_macro_f1 is not recorded at every epoch, which select: best needs; ")
     assert loaded(tmp_path, objective="val_accuracy", select="best").select == "best"
     assert [loaded(tmp_path, objective=name).objective for name in OBJECTIVES] == list(OBJECTIVES)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"objective": "noisy_accuracy@0.2"}, "3:12: objective: noisy_accuracy@0.2 is not measured with noise none; "
+         "add a key noise: 0.2"),
+        ({"objective": "noisy_r2@3", "noise": "[0.1, 1]"}, "3:12: objective: noisy_r2@3 is not measured with noise "
+         "0.1 1; choose noisy_r2@0.1, or change noise"),
+        ({"objective": "noisy_accuracy@0.10", "noise": "0.1"}, "3:12: objective: noisy_accuracy@0.10 is not measured "
+         "with noise 0.1; choose noisy_accuracy@0.1, or change noise"),
+        ({"objective": "noisy_loss@0.1", "noise": "0.1"}, "3:12: objective: 'noisy_loss@0.1' is unknown; choose from "),
+        ({"objective": "noisy_accuracy@0.1", "noise": "-1"}, "4:8: noise: -1 must be above 0; raise it"),
+        ({"objective": "noisy_accuracy@0.1", "noise": "0.1", "select": "best"}, "3:12: objective: noisy_accuracy@0.1 "
+         "is not recorded at every epoch, which select: best needs; "),
+    ],
+)  # fmt: skip
+def test_a_noisy_objective_needs_its_noise(tmp_path: Path, keys: dict[str, str], message: str) -> None:
+    (found,) = refused(tmp_path, **keys)
+    assert found.startswith(message)
+
+
+@pytest.mark.parametrize("key", ["parametrization", "layer_rates", "growth", "noise"])
+def test_a_commented_key_of_the_template_can_be_taken_in(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "new.yaml"
+    assert f"# {key}: " in template()
+    path.write_text(template().replace(f"# {key}: ", f"{key}: "))
+    assert load_spec(path).blocks[0].axes[key] != loaded(tmp_path).blocks[0].axes[key]
+
+
+@pytest.mark.parametrize("noise", ["0.1", "[1, 0.1]", "{log: [0.1, 10], num: 3}"])
+def test_a_noisy_score_can_rank(tmp_path: Path, noise: str) -> None:
+    assert loaded(tmp_path, objective="noisy_accuracy@0.1", noise=noise).objective == "noisy_accuracy@0.1"
+    assert loaded(tmp_path, "", "objective=noisy_r2@0.1", noise=noise).objective == "noisy_r2@0.1"
+
+
+@pytest.mark.parametrize("key", ["growth", "layer_rates"])
+def test_an_empty_mapping_is_told_as_one(tmp_path: Path, key: str) -> None:
+    (found,) = refused(tmp_path, **{key: "{}"})
+    assert f"{key}: the mapping is empty; write for example {{" in found
+    (found,) = refused(tmp_path, exclude=f"[{{{key}: {{}}}}]")
+    assert f"{key}: the mapping is empty; write for example {{" in found
 
 
 def test_every_rule_has_an_example_to_write() -> None:

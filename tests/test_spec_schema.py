@@ -1,5 +1,6 @@
 """The JSON Schema of the sweep file."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def accepts(schema: dict[str, Any], value: Any, whole: dict[str, Any]) -> bool:
         "type": lambda kind: isinstance(value, kinds[kind]) and not isinstance(value, bool),
         "anyOf": lambda forms: any(accepts(form, value, whole) for form in forms),
         "oneOf": lambda forms: sum(accepts(form, value, whole) for form in forms) == 1,
+        "pattern": lambda pattern: isinstance(value, str) and re.search(pattern, value),
         "const": lambda const: value == const,
         "enum": lambda words: value in words,
         "exclusiveMinimum": lambda bound: not isinstance(value, int | float) or value > bound,
@@ -79,14 +81,22 @@ def accepts(schema: dict[str, Any], value: Any, whole: dict[str, Any]) -> bool:
             ["{at_epoch: 3}", "{at_epoch: 3, to_width: 9, rate: kep}", "{at_epoch: 3, to_width: 9, rate: {}}", "1"],
         ),
         ("noise", ["none", "0.1", "[0.1, 1]", "{log: [0.1, 1], num: 3}"], ["0", "[-1]", "much"]),
+        ("objective", ["val_loss"], ["loss", "noisy_accuracy", "noisy_accuracy@", "noisy_loss@1", "test_loss", "3"]),
         ("schedule", ["{name: triangular, mode: [triangular, exp_range]}"], ["{name: triangular, mode: triangle}"]),
     ],
 )
 def test_the_schema_and_the_reader_agree(tmp_path: Path, key: str, good: list[str], bad: list[str]) -> None:
     schema = json_schema()
     for text in good:
-        assert values(tmp_path, key, text)
+        assert key == "objective" or values(tmp_path, key, text)
         assert accepts(schema["properties"][key], read(f"v: {text}", "")[1].plain()["v"], schema)
     for text in bad:
         assert refused(tmp_path, **{key: text})
         assert not accepts(schema["properties"][key], read(f"v: {text}", "")[1].plain()["v"], schema)
+
+
+def test_the_schema_has_noisy_objectives_and_no_noise_in_blocks() -> None:
+    properties = json_schema()["properties"]
+    assert accepts(properties["objective"], "noisy_accuracy@0.1", {})
+    assert accepts(properties["objective"], "noisy_r2@1e-05", {})
+    assert not accepts(properties["blocks"], [{"noise": 0.1}], json_schema())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -145,6 +146,79 @@ def test_by_shows_the_best_setting_for_each_value() -> None:
     answer = answered(*(rows(v, width=w, optimizer=o) for w in (16, 32) for o, v in (("sgd", WORSE), ("adam", VALLEY))))
     lines = printed(answer, by="width").splitlines()
     assert [line.split()[:2] for line in lines[3:6]] == [["width", "optimizer"], ["16", "adam"], ["32", "adam"]]
+
+
+def test_the_best_of_a_key_are_chosen_by_rank_and_shown_in_its_order() -> None:
+    best = {
+        "none": WORSE,
+        "keep": {rate: [None if v is None else v + 0.2 for v in vs] for rate, vs in VALLEY.items()},
+        "warmup": VALLEY,
+    }
+    answer = answered(*(rows(values, growth=growth) for growth, values in best.items()))
+    assert [line.split()[0] for line in printed(answer, by="growth", top=1).splitlines()[3:5]] == ["growth", "warmup"]
+    lines = printed(answer, by="growth", top=2).splitlines()
+    assert [line.split()[0] for line in lines[4:6]] == ["none", "warmup"]
+
+
+def grows(*plans: str) -> Answer:
+    """A sweep over growth, each `at_epoch to_width rate` or none, with long words in other columns."""
+    texts = ["{{at_epoch: {}, to_width: {}, rate: {}}}".format(*plan.split()) if plan else None for plan in plans]
+    return answered(
+        *(
+            rows(values, growth=text, schedule="warm_restarts", width=32, parametrization=name)
+            for name, values in (("standard", VALLEY), ("mup", WORSE))
+            for text in texts
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("plans", "cells"),
+    [
+        (["", "5 64 keep", "5 64 warmup"], ["none", "keep", "warmup"]),
+        (["5 64 keep", "6 64 keep"], ["epoch 5", "epoch 6"]),
+        (["5 64 keep", "6 128 restart"], ["epoch 5, to 64, keep", "epoch 6, to 128, restart"]),
+        (["", "5 64 keep"], ["none", "epoch 5, to 64"]),
+    ],
+)
+def test_a_mapping_is_told_by_what_differs(plans: list[str], cells: list[str]) -> None:
+    lines = printed(grows(*plans)).splitlines()
+    table = lines[3 : lines.index("", 3)]
+    assert len(table) == 1 + 2 * len(plans)
+    assert {cell for cell in cells if any(f"{cell}  " in line for line in table)} == set(cells)
+    assert "accuracy" in table[0]
+    assert ("tied with" in table[0]) == (max(map(len, cells)) < 15)
+
+
+def test_rates_by_layer_are_told_by_what_differs() -> None:
+    texts = ["1", "{decay: 0.5}", "{first: 0.1, hidden: 1, last: 1}", "{first: 0.1, hidden: 2, last: 1}"]
+    lines = printed(answered(*(rows(VALLEY, layer_rates=text) for text in texts)), show_all=True).splitlines()
+    told = ["1", "decay 0.5", "first 0.1", "first 0.1, hidden 2"]
+    assert [line.split("   ")[0].rstrip().removesuffix("  0.01") for line in lines[4:8]] == told
+
+
+def test_pictures_are_named_by_what_differs_among_them() -> None:
+    text = printed(grows("", "5 64 keep"))
+    picture = text[text.index("against learning_rate") : text.index("val_loss by epoch")]
+    assert "parametrization standard" in " ".join(picture.split())
+    assert "growth epoch 5, to 64" in " ".join(re.sub("[⠀-⣿│┤└━─●×↑]|[0-9.]+ [│┤]", " ", picture).split())
+    assert not {"warm_restarts", "[...]", "width 32", "at_epoch"} & {*re.split(r"  +|, ", picture)}
+
+
+def test_stale_and_planned_runs_are_told_by_what_differs() -> None:
+    answer = grows("", "5 64 keep", "5 64 warmup")
+    text = printed(replace(answer, stale=answer.runs.iloc[::12]), width=120, show_all=True)
+    stale = text[text.index("Stale runs") :]
+    assert [
+        word for line in stale.splitlines()[2:8] for word in line.split() if word in ("none", "keep", "warmup")
+    ] == [*("keep", "keep", "warmup", "warmup", "none", "none")]
+    file, texts = io.StringIO(), answer.about["axes"]["growth"]
+    plan = {**PLAN, "axes": {**PLAN["axes"], "growth": texts}}
+    listed = [
+        (f"r{i}", "new", {"width": 16, "growth": text, "learning_rate": 0.1, "seed": 0}) for i, text in enumerate(texts)
+    ]
+    print_plan({**plan, "runs_list": listed}, Console(file=file, width=80))
+    assert [line.split()[-1] for line in file.getvalue().splitlines()[-4:-1]] == ["none", "keep", "warmup"]
 
 
 def test_by_refuses_what_does_not_vary() -> None:

@@ -108,7 +108,8 @@ def objective_values(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.Series[
     column = objective_column(about)
     finished = runs["status"] == FINISHED
     if column not in runs and finished.any():
-        known = ", ".join(name for name in map(str, runs) if name.endswith(("_loss", "_accuracy", "_r2", "_f1")))
+        scores = ("_loss", "_accuracy", "_r2", "_f1")
+        known = ", ".join(name for name in map(str, runs) if name.partition("@")[0].endswith(scores))
         raise UsageError(f"objective {column} is not a column of runs.csv; choose from {known}")
     values = runs.reindex(columns=[column])[column].astype(float)
     return values.where(finished & np.isfinite(values))

@@ -17,7 +17,7 @@ from lrsweep.spec import Spec
 from lrsweep.vocabulary import DataError, Run, float_type
 
 Mistake = tuple[str, str]
-"""A key of the sweep file, and what is wrong with its value."""
+"""A key of the sweep file, or a part of its value as in `growth.to_width`, and what is wrong with it."""
 
 
 def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[Mistake]:
@@ -26,23 +26,23 @@ def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[Mistake]:
     try:
         total = planned.steps()
     except DataError as error:
-        yield "subset", str(error)
+        yield next((key for key in ("validation", "test") if f": {key} " in str(error)), "subset"), str(error)
         return
     scores = ("accuracy", "macro_f1") if run.task == "classification" else ("r2",)
-    if not spec.objective.endswith(("loss", *scores)):
+    if not spec.objective.partition("@")[0].endswith(("loss", *scores)):
         message = f"objective {spec.objective} does not exist in {run.task} ({run.dataset}); try val_{scores[0]}"
         yield "objective", message
     warm = warmup_of(run, total)
     if warm >= total:
         message = f"warmup ({warm} steps) must be shorter than the run ({total} steps); lower warmup or raise epochs"
-        yield "schedule", message
+        yield "schedule.warmup", message
     yield from growth_mistakes(planned)
     yield from momentum_mistakes(planned)
     yield from rounding_mistakes(run)
-    size = f"width {planned.width}, depth {run.depth}, batch_size {run.batch_size} and epochs {run.epochs}"
-    if said := over_half_of_memory(f"one run of {size} needs", run_bytes(planned) + table_bytes(planned)):
-        wide = "growth" if planned.width > run.width else "width"
-        yield wide if run_bytes(planned) > table_bytes(planned) else "epochs", f"{said}; lower one of them"
+    sizes = f"width {planned.width}, depth {run.depth}, batch_size {run.batch_size} and epochs {run.epochs}"
+    if said := over_half_of_memory(f"one run of {sizes} needs", run_bytes(planned) + table_bytes(planned)):
+        size = "depth" if run.depth > planned.width else "growth.to_width" if planned.width > run.width else "width"
+        yield size if run_bytes(planned) > table_bytes(planned) else "epochs", f"{said}; lower one of them"
 
 
 def over_half_of_memory(what: str, n_bytes: float) -> str:
@@ -63,26 +63,26 @@ def growth_mistakes(planned: PlannedRun) -> Iterator[Mistake]:
     if growth is None:
         return
 
-    def without(key: str) -> str:
-        return f"exclude: [{{{key}: {getattr(run, key)}, growth: {{to_width: {growth.to_width}}}}}]"
+    def without(key: str, setting: str = "to_width") -> str:
+        return f"exclude: [{{{key}: {getattr(run, key)}, growth: {{{setting}: {getattr(growth, setting)}}}}}]"
 
     if run.depth == 0:
-        yield "growth", f"growth needs a hidden layer, but depth is 0; raise it, or {without('depth')}"
+        yield "depth", f"growth needs a hidden layer, but depth is 0; raise it, or {without('depth')}"
     elif growth.to_width <= run.width:
         message = f"growth.to_width {growth.to_width} must be above width {run.width}; raise it, or {without('width')}"
-        yield "growth", message
+        yield "growth.to_width", message
     if run.parametrization == "mup":
         message = "growth does not go with mup, whose scales belong to one width"
-        yield "growth", f"{message}; write parametrization: standard, or {without('parametrization')}"
+        yield "parametrization", f"{message}; write parametrization: standard, or {without('parametrization')}"
     if growth.at_epoch >= run.epochs:
-        message = f"growth.at_epoch {growth.at_epoch} must be below epochs {run.epochs}; lower it or raise epochs"
-        yield "growth", message
+        message = f"growth.at_epoch {growth.at_epoch} must be below epochs {run.epochs}; lower it, raise epochs"
+        yield "growth.at_epoch", f"{message}, or {without('epochs', 'at_epoch')}"
     elif growth.rate == "restart":
         left = planned.steps(growth.at_epoch)
         warm = warmup_of(run, left)
         if warm >= left:
             what = f"warmup ({warm} steps) must be shorter than what the growth leaves to restart in ({left} steps)"
-            yield "schedule", f"{what}; lower warmup or growth.at_epoch"
+            yield "schedule.warmup", f"{what}; lower warmup or growth.at_epoch"
 
 
 def momentum_mistakes(planned: PlannedRun) -> Iterator[Mistake]:
@@ -92,7 +92,7 @@ def momentum_mistakes(planned: PlannedRun) -> Iterator[Mistake]:
         lowest, highest = momentum_settings(planned.run.schedule)
         if settings[lowest] > settings[highest]:
             said = f"schedule.{lowest} {settings[lowest]} must be at most {highest} {settings[highest]}"
-            yield "schedule", f"{said}; swap them, or lower {lowest}"
+            yield f"schedule.{lowest}", f"{said}; swap them, or lower {lowest}"
 
 
 def rounding_mistakes(run: Run) -> Iterator[Mistake]:
@@ -105,17 +105,18 @@ def rounding_mistakes(run: Run) -> Iterator[Mistake]:
     for key, field in columns:
         if value := acts[key][field.name]:  # 0 stays 0, and what is None does not act
             limit = field.metadata.get("lt", np.inf)
-            yield from misfits(run, key, f"{key}.{field.name} {value}", value, limit)
+            yield from misfits(run, f"{key}.{field.name}", f"{key}.{field.name} {value}", value, limit)
     yield from rate_mistakes(run)
     if run.clip_norm is not None:
         yield from misfits(run, "clip_norm", f"clip_norm {run.clip_norm}", run.clip_norm)
     rates = acting_rates(run)
     with np.errstate(all="ignore"):
-        factors = [rates.first, rates.hidden, rates.last, np.float64(rates.decay) ** run.depth]
-    for factor in {nearest(factor, run) for factor in factors}:
-        if not 0 < factor < np.inf:
-            message = f"layer_rates {run.layer_rates} multiplies a rate by {factor:g} in {run.precision}"
-            yield "layer_rates", f"{message}; move it nearer to 1"
+        factors = vars(rates) | {"decay": float(np.float64(rates.decay) ** run.depth)}
+    for part, factor in factors.items():
+        if not 0 < (near := nearest(factor, run)) < np.inf:
+            message = f"layer_rates {run.layer_rates} multiplies a rate by {near:g} in {run.precision}"
+            label = f"layer_rates.{part if run.layer_rates.decay == 1 else 'decay'}"
+            yield label, f"{message}; move it nearer to 1"
 
 
 def rate_mistakes(run: Run) -> Iterator[Mistake]:
@@ -124,8 +125,8 @@ def rate_mistakes(run: Run) -> Iterator[Mistake]:
     found = list(misfits(run, "learning_rate", f"learning_rate {rate}", rate))
     if growth is not None and growth.rate == "scale":
         scaled = f"growth.rate.scale {growth.scale}"
-        found += misfits(run, "growth", scaled, growth.scale)
-        yield from found or misfits(run, "growth", f"{scaled} × learning_rate {rate}", growth.scale * rate)
+        found += misfits(run, "growth.rate.scale", scaled, growth.scale)
+        yield from found or misfits(run, "growth.rate.scale", f"{scaled} × learning_rate {rate}", growth.scale * rate)
     else:
         yield from found
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,12 @@ from lrsweep.plan.planned import PlannedRun, identity, settings
 from lrsweep.plan.stacks import Estimate, shape
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import RETRIED, DataError, Problem, RawData, Run, Scalar, Source, SpecError, Stack
+
+Found = tuple[int, Mapping[str, Any], Mistake]
+"""The index of a block, the values of one of its runs, and a mistake in them."""
+
+MOST_PLACED = 100
+"""Values that are looked up in the file, of those with mistakes; few are shown, and thousands would take seconds."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,9 @@ def make_plan(spec: Spec) -> Plan:
     """Every run that the spec asks for. Raises SpecError where its data cannot be had or does not go with a setting."""
     data = load_all(spec)
     runs: dict[str, PlannedRun] = {}
+    blocks: dict[str, int] = {}
     total = 0
-    for block in spec.blocks:
+    for i, block in enumerate(spec.blocks):
         for values in block.combinations():
             total += 1
             raw = data[values["dataset"], values["task"]]
@@ -52,36 +59,47 @@ def make_plan(spec: Spec) -> Plan:
             run = Run(seed=values["seeds"], task=raw.task, **rest)
             planned = PlannedRun(identity(run, raw.fingerprint), run, raw)
             runs.setdefault(planned.run_id, planned)
+            blocks.setdefault(planned.run_id, i)
     told = ("optimizer", "learning_rate", "schedule", "layer_rates", "clip_norm", "growth")
-    alike = {(shape(one), *(getattr(one.run, key) for key in told)): one for one in runs.values()}
-    refuse(spec, [mistake for one in alike.values() for mistake in mistakes(spec, one)])
+    alike = {(blocks[one.run_id], shape(one), *(getattr(one.run, key) for key in told)): one for one in runs.values()}
+    refuse(spec, ((key[0], vars(one.run), mistake) for key, one in alike.items() for mistake in mistakes(spec, one)))
     return Plan(spec, tuple(runs.values()), total - len(runs))
 
 
 def load_all(spec: Spec) -> dict[tuple[Source, str | None], RawData]:
     """The data of each dataset that the spec names, by it and the task that the spec sets."""
     data: dict[tuple[Source, str | None], RawData] = {}
-    found: list[Mistake] = []
-    pairs = (product(set(block.axes["dataset"]), set(block.axes["task"])) for block in spec.blocks)
-    for source, task in set(chain.from_iterable(pairs)):
+    found: list[Found] = []
+    pairs: dict[tuple[Source, str | None], int] = {}
+    for i, block in enumerate(spec.blocks):
+        for pair in product(*(dict.fromkeys(block.axes[key]) for key in ("dataset", "task"))):
+            pairs.setdefault(pair, i)
+    for (source, task), i in pairs.items():
         try:
             data[source, task] = datasets.load(source, source.task or task)
         except DataError as error:
-            found.append(("dataset", str(error)))
+            found.append((i, {"dataset": source}, ("dataset", str(error))))
     tasks = {str(source): raw.task for (source, _), raw in data.items()}
     if len(set(tasks.values())) > 1:
         said = ", ".join(f"{label} is {task}" for label, task in sorted(tasks.items()))
-        found.append(("dataset", f"a sweep has one task, but {said}; make two sweeps of it"))
-    refuse(spec, sorted(found))
+        found.append((0, {}, ("dataset", f"a sweep has one task, but {said}; make two sweeps of it")))
+    refuse(spec, found)
     return data
 
 
-def refuse(spec: Spec, found: Sequence[Mistake]) -> None:
-    """Raises SpecError with the mistakes, each at its key in the file."""
-    if found:
-        nowhere = Problem("")
-        problems = [replace(spec.places.get(key, nowhere), message=message) for key, message in dict.fromkeys(found)]
-        raise SpecError(str(spec.path), spec.text, problems)
+def refuse(spec: Spec, found: Iterable[Found]) -> None:
+    """Raises SpecError with the mistakes, each once and at the value that it is about."""
+    places: dict[Any, Problem] = {}
+    problems: dict[Problem, None] = {}
+    for block, values, (label, message) in found:
+        value = values.get(label.partition(".")[0])
+        about = block, label, value
+        if about not in places:
+            near = spec.places[block]
+            places[about] = near.find(label, value) if len(places) < MOST_PLACED else near.key(label)
+        problems[replace(places[about], message=message)] = None
+    if problems:
+        raise SpecError(str(spec.path), spec.text, list(problems))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrsweep.analysis.recommend import written
-from lrsweep.report.words import alike, lines
+from lrsweep.report.words import alike, labels, lines
 
 if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
     import pandas as pd
@@ -44,7 +44,12 @@ def panels(answer: Answer, entries: Sequence[Entry], width: int) -> list[str]:
     grid = [rate for _, rates in drawn for rate in rates["learning_rate"]]
     ends = min(grid), max(grid)
     size = min(width - MARGIN - (BESIDE if width >= 70 else 0), 72), 4 if len(drawn) > 1 else 7
-    pictures = [line for entry, rates in drawn for line in _setting(answer, entry, rates, size, ends, width)]
+    names = labels(answer, [entry for entry, _ in drawn])
+    pictures = [
+        line
+        for name, (entry, rates) in zip(names, drawn, strict=True)
+        for line in _setting(answer, name, entry, rates, size, ends, width)
+    ]
     used = "".join(pictures)
     legend = lines([f"{mark} {meaning}" for mark, meaning in LEGEND.items() if mark in used], "   ", width - MARGIN)
     title = f"{answer.objective} against learning_rate (log scale{'s' if answer.lower_is_better else ''})"
@@ -53,7 +58,13 @@ def panels(answer: Answer, entries: Sequence[Entry], width: int) -> list[str]:
 
 
 def _setting(
-    answer: Answer, entry: Entry, rates: pd.DataFrame, size: tuple[int, int], ends: tuple[float, float], width: int
+    answer: Answer,
+    name: str,
+    entry: Entry,
+    rates: pd.DataFrame,
+    size: tuple[int, int],
+    ends: tuple[float, float],
+    width: int,
 ) -> list[str]:
     grid, means = rates["learning_rate"].tolist(), rates["objective_mean"].tolist()
     best = grid.index(entry["best_rate"])
@@ -64,8 +75,8 @@ def _setting(
     notes = [f"{BEST} {written(entry['best_rate'])}"]
     notes += [f"{LOST} from {written(lost[0])}"] if lost else []
     if width < 70:
-        return ["  ".join([answer.label(entry), *notes]), *map(str.__add__, scale, picture)]
-    notes = [*textwrap.wrap(answer.label(entry), BESIDE - 2, max_lines=len(picture) - 2), *notes]
+        return ["  ".join([name, *notes]), *map(str.__add__, scale, picture)]
+    notes = [*textwrap.wrap(name, BESIDE - 2, max_lines=len(picture) - 2), *notes]
     notes += [""] * (len(picture) - len(notes))
     return [f"{s}{line:<{size[0]}}  {note}".rstrip() for s, line, note in zip(scale, picture, notes, strict=True)]
 
@@ -97,7 +108,8 @@ def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
     start = curves[entry["best_rate"]][0]
     lowest = min((value for curve in curves.values() for value in curve if value > 0), default=start)
     write = alike([curve[-1] for curve in curves.values() if curve[-1] <= start])
-    drawn = [f"val_loss by epoch, {answer.label(entry)}, seed {runs['seed'].iloc[0]} (log scale)"]
+    [name] = labels(answer, [entry])
+    drawn = [f"val_loss by epoch, {name}, seed {runs['seed'].iloc[0]} (log scale)"]
     for rate, curve in curves.items():
         mark = BEST if rate == entry["best_rate"] else " "
         bars = sparkline(curve, (max(lowest, FLOOR * start), start), True, min(width - 2 * MARGIN, 60))

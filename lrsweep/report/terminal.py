@@ -45,7 +45,7 @@ def print_summary(
     """
     printer = Printer(console)
     entries = chosen(answer, by)
-    shown = best_of_each_dataset(entries, top)
+    shown = in_order(answer, best_of_each_dataset(entries, top), by)
     printer.say(*words.lines(headline(answer, seconds, trained), " · ", min(console.width, PROSE)), style="bold")
     printer.say(question(answer), *unfinished(answer), "")
     if not entries:
@@ -74,7 +74,7 @@ def print_summary(
 
 
 def chosen(answer: Answer, by: str | None) -> list[Entry]:
-    """The settings to show, best first; or the best of each dataset for each value of a column, in their order."""
+    """The settings to show, best first; or only the best of each dataset for each value of a column."""
     if by is None or not answer.entries:
         return answer.entries
     known = list(answer.entries[0]["setting"])
@@ -83,8 +83,13 @@ def chosen(answer: Answer, by: str | None) -> list[Entry]:
     best: dict[Any, Entry] = {}
     for entry in answer.entries:
         best.setdefault((entry["setting"][by], entry["setting"].get("dataset")), entry)
-    order = answer.about["axes"][by]
-    return sorted(best.values(), key=lambda entry: order.index(entry["setting"][by]))
+    return list(best.values())
+
+
+def in_order(answer: Answer, entries: Sequence[Entry], by: str | None) -> list[Entry]:
+    """The settings in the order of a column's values, where one was asked for."""
+    order = answer.about["axes"].get(by, ())
+    return sorted(entries, key=lambda entry: order.index(entry["setting"][by])) if by else list(entries)
 
 
 def best_of_each_dataset(entries: Sequence[Entry], most: int | None) -> list[Entry]:
@@ -147,7 +152,7 @@ def settings_table(answer: Answer, entries: Sequence[Entry], by: str | None) -> 
     lost = [f"{rows['n_diverged'].sum()} of {rows['n_seeds'].sum()}" for rows in rates]
     marks = [f" {EDGE}" if entry["edge"] in ("low", "high") else "" for entry in entries]
     return [
-        *setting_columns([entry["setting"] for entry in entries], by),
+        *setting_columns([entry["setting"] for entry in entries], by, answer.about["axes"]),
         Column(
             "best rate", [words.rate(entry["best_rate"]) + mark for entry, mark in zip(entries, marks, strict=True)]
         ),
@@ -164,7 +169,9 @@ def rates_table(answer: Answer, entries: Sequence[Entry], top: int | None) -> li
     ranked = [row for row in ranked if top is None or row["rank"] <= top]
     lost = [f"{row['n_diverged']} of {row['n_seeds']}" if row["n_diverged"] else NOTHING for row in ranked]
     return [
-        *setting_columns([{key: row[key] for key in entries[0]["setting"]} for row in ranked], None),
+        *setting_columns(
+            [{key: row[key] for key in entries[0]["setting"]} for row in ranked], None, answer.about["axes"]
+        ),
         Column("rate", [words.rate(row["learning_rate"]) for row in ranked]),
         Column("", [verdict(row) for row in ranked]),
         Column("rank", [str(row["rank"]) for row in ranked], spare=3, right=True),
@@ -178,19 +185,27 @@ def stale_table(answer: Answer, runs: pd.DataFrame) -> list[Column]:
     told = [key for key in answer.about["settings"] if key in runs and (runs[key].nunique() > 1 or key in OWN)]
     runs = runs.sort_values([*told, "learning_rate", "seed"])
     columns = [Column("run_id", [*runs["run_id"]]), Column("status", [*runs["status"]], spare=3)]
-    columns += [Column(key, [words.value(value) for value in runs[key]], spare=2) for key in told]
+    columns += [Column(key, cells_of(key, [*runs[key]], [*runs[key]]), spare=2) for key in told]
     columns.append(Column("rate", [words.rate(rate) for rate in runs["learning_rate"]]))
     columns.append(Column("seed", [str(seed) for seed in runs["seed"]], right=True))
     values = runs.reindex(columns=[answer.objective])[answer.objective].astype(float)
     return [*columns, Column(answer.objective, [f"{value:.3g}" for value in values], spare=1, right=True)]
 
 
-def setting_columns(settings: Sequence[Mapping[str, Any]], first: str | None) -> Iterator[Column]:
-    """A column for each setting that varies, the one that was asked for first."""
+def setting_columns(
+    settings: Sequence[Mapping[str, Any]], first: str | None, axes: Mapping[str, Sequence[Any]]
+) -> Iterator[Column]:
+    """A column for each setting that varies, the one that was asked for first; `axes` are all values in the sweep."""
     for key in sorted(settings[0] if settings else (), key=lambda key: key != first):
-        cells = [words.value(setting[key]) for setting in settings]
+        cells = cells_of(key, [setting[key] for setting in settings], axes.get(key, ()))
         numbers = not any(isinstance(setting[key], str) for setting in settings)
         yield Column(key.split(".")[-1], cells, right=numbers, name=True)
+
+
+def cells_of(key: str, values: Sequence[Any], among: Sequence[Any]) -> list[str]:
+    """The cells of a setting's column; of mappings, what tells them apart among all values in the sweep."""
+    few = words.apart(key, [None if value != value else value for value in among])
+    return [few.get(None if value != value else value) or words.value(value) for value in values]
 
 
 def measures(answer: Answer, rows: Sequence[Row]) -> Iterator[Column]:
@@ -233,9 +248,9 @@ def stable(entry: Entry, rates: pd.DataFrame) -> str:
 def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[str]:
     """Each doubt once, with the settings that it concerns, those of the best setting first; and an empty line."""
     who: dict[str, list[str]] = {}
-    for entry in entries:
+    for entry, label in zip(entries, words.labels(answer, entries, whole=True), strict=True):
         for doubt in entry["advice"].split("\n")[int(entry["best_rate"] is not None) :]:
-            who.setdefault(doubt, []).append(answer.label(entry))
+            who.setdefault(doubt, []).append(label)
     for doubt, names in list(who.items())[:MOST_DOUBTS]:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         yield f"{EDGE} {doubt}" if len(names) == len(entries) else f"{EDGE} {' · '.join(names[:3])}{more}: {doubt}"
@@ -265,7 +280,11 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
         rows = [{"run_id": run_id, "status": status, **settings} for run_id, status, settings in plan["runs_list"]]
         printer.say("")
         printer.table(
-            list(setting_columns([{key: row[key] for key in ("run_id", "status", *keys)} for row in rows], None))
+            [
+                *setting_columns(
+                    [{key: row[key] for key in ("run_id", "status", *keys)} for row in rows], None, plan["axes"]
+                )
+            ]
         )
 
 

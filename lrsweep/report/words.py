@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lrsweep.analysis.recommend import written
+
+if TYPE_CHECKING:
+    from lrsweep.analysis.answer import Answer
+    from lrsweep.analysis.recommend import Entry
+
+MAPPINGS = ("growth", "layer_rates")
+"""Columns whose values may be mappings, as text."""
+
+PART = re.compile(r"(\w+): ({[^}]*}|[^,{}]+)")
+TOLD = {"at_epoch": "epoch ", "to_width": "to ", "rate": ""}
+"""What parts of a mapping are called in few words; others by their names."""
 
 NOTHING = "–"
 """Stands for what does not apply or cannot be said."""
@@ -73,6 +85,43 @@ def value(given: Any) -> str:
     if given is None or given != given:
         return NOTHING
     return f"{given:.6g}" if isinstance(given, float) else str(given)
+
+
+def apart(column: str, values: Iterable[Any]) -> dict[Any, str]:
+    """The values of a column of mappings, in the words that tell them apart; of other columns none.
+
+    >>> rates = ["keep", "warmup", "{scale: 0.5}"]
+    >>> [*apart("growth", [f"{{at_epoch: 5, to_width: 64, rate: {rate}}}" for rate in rates]).values()]
+    ['none', 'keep', 'warmup', 'scale 0.5']
+    >>> apart("layer_rates", ["1", "{decay: 0.5}"])["{decay: 0.5}"]
+    'decay 0.5'
+    """
+    if column not in MAPPINGS:
+        return {}
+    usual = "1" if column == "layer_rates" else ""
+    parts = {text: dict(PART.findall(text)) for text in values if isinstance(text, str)}
+    found = {name: {own.get(name, usual) for own in parts.values()} for own in parts.values() for name in own}
+    differing = [name for name in found if len(found[name]) > 1] or list(found)[:2]
+    told: dict[Any, str] = {None: "none"}
+    for text, own in parts.items():
+        kept = [name for name in differing if name in own]
+        kept = [name for name in kept if own[name] != usual] or kept
+        few = [TOLD.get(name, f"{name} ") + own[name].strip("{}").replace(":", "") for name in kept]
+        told[text] = ", ".join(few) or text
+    return told
+
+
+def labels(answer: Answer, entries: Sequence[Entry], whole: bool = False) -> list[str]:
+    """The settings of entries in few words: unless they are to be `whole`, only those in which the entries differ."""
+    settings = [entry["setting"] for entry in entries]
+    keys = [key for key in (settings or [{}])[0] if len({setting[key] for setting in settings}) > 1]
+    few = {key: apart(key, values) for key, values in answer.about["axes"].items()}
+
+    def told(setting: Mapping[str, Any]) -> dict[str, Any]:
+        kept = setting if whole or not keys else {key: setting[key] for key in keys}
+        return {key: given if given is None else few[key].get(given, given) for key, given in kept.items()}
+
+    return [answer.label({"setting": told(setting)}) for setting in settings]
 
 
 def rate(given: float | None) -> str:

@@ -29,7 +29,7 @@ class GridReader:
         name = next((name for name in GRID_FORMS if name in given), None)
         if name is None:
             self.refuse(
-                node, f"a grid has one of {', '.join(GRID_FORMS)}; write for example  {{log: [1e-4, 1], num: 5}}"
+                node, f"a grid has one of {', '.join(GRID_FORMS)}; write for example {{log: [1e-4, 1], num: 5}}"
             )
             return REFUSED
         self.check_keys(name, given)
@@ -56,7 +56,7 @@ class GridReader:
         """The two ends, each valid for its key, the lower one first."""
         pair = node.value if isinstance(node.value, list) else []
         if len(pair) != 2:
-            self.refuse(node, f"{name} needs its two ends; write for example  {name}: [0.001, 1]")
+            self.refuse(node, f"{name} needs its two ends; write for example {name}: [0.001, 1]")
             return None
         low, high = (self.end(item) for item in pair)
         if low is None or high is None:
@@ -91,7 +91,7 @@ class GridReader:
         named = [key for key in counts if key in given]
         if len(named) != 1:
             wanted = f"{'one of ' if named else ''}{' or '.join(counts)}"
-            self.refuse(node, f"a {name} grid needs {wanted}; write for example  {counts[0]}: 5")
+            self.refuse(node, f"a {name} grid needs {wanted}; write for example {counts[0]}: 5")
             return 0
         key, number = named[0], given[named[0]].value
         if not is_whole(number) or number < FEWEST[key]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -44,6 +45,9 @@ OBJECTIVES = (
     *("val_loss", "val_accuracy", "val_r2", "val_macro_f1", "val_balanced_accuracy"),
     *("train_loss", "train_accuracy", "train_r2", "best_val_loss", "best_val_accuracy", "best_val_r2"),
 )
+NOISY = re.compile(r"(noisy_accuracy|noisy_r2)@([0-9][0-9.e+-]*)")
+"""An objective that is measured with noise on the inputs, with a deviation that `noise` must name."""
+
 SWEEP_KEYS = ("name", "description", "objective", "select", "zip", "exclude", "blocks")
 """Keys that say something about the sweep; all others are settings of its runs."""
 
@@ -157,7 +161,8 @@ class SweepFile(BaseModel):
     )
     objective: str = Field(
         "val_loss",
-        description="the column that ranks the rates: " + ", ".join(OBJECTIVES),
+        description="the column that ranks the rates: "
+        + ", ".join((*OBJECTIVES, "noisy_accuracy@0.1 with noise: 0.1")),
         json_schema_extra={"enum": [*OBJECTIVES]},
     )
     select: Literal["final", "best"] = Field("final", description="rank by the final epoch or by the best one")
@@ -208,6 +213,10 @@ GROWTH_RULES, SCALE_RULES = rules_of(GrowthPlan), rules_of(ScaledRate)
 NOISE_RULE = Rule.of(FieldInfo.from_annotation(Deviation))
 
 RUN_KEYS = tuple(key for key in FIELDS if key not in SWEEP_KEYS)
+FOR_ALL = ("noise",)
+"""Settings that all runs share, whatever their block."""
+
+BLOCK_KEYS = (*(key for key in RUN_KEYS if key not in FOR_ALL), "zip", "exclude")
 AXES = tuple(key for key, field in FIELDS.items() if marks(field).get("axis"))
 NUMERIC = tuple(key for key in AXES if marks(FIELDS[key])["numbers"])
 LISTED = (*AXES, "seeds", "noise")

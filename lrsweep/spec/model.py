@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrsweep.vocabulary import Choice, Problem
+from lrsweep.spec.places import Places
+from lrsweep.vocabulary import Choice
 
 Groups = list[tuple[str, ...]]
 """Keys whose values advance together: those of a zip, or one alone."""
@@ -105,7 +106,7 @@ class Spec:
     """A sweep file that has been read and found right.
 
     `named` holds the settings of optimizers and schedules that the file names, as in `optimizer.momentum`. `text` and
-    `places` (of each key's value) are for those who find later that something is wrong with it.
+    `places`, a block's at the index of the block, are for those who find later that something is wrong with it.
     """
 
     path: Path
@@ -118,4 +119,4 @@ class Spec:
     blocks: tuple[Block, ...]
     named: tuple[str, ...]
     text: str
-    places: dict[str, Problem]
+    places: tuple[Places, ...]

@@ -12,8 +12,23 @@ from pydantic import ValidationError
 
 from lrsweep.spec.drafts import MOST_RUNS, Draft, Excludes, check_counts, check_excludes
 from lrsweep.spec.grids import Axis
-from lrsweep.spec.keys import AXES, EXAMPLES, LATER, LISTED, REGISTRIES, RULES, RUN_KEYS, SWEEP_KEYS, SYNONYMS, owner
+from lrsweep.spec.keys import (
+    AXES,
+    BLOCK_KEYS,
+    EXAMPLES,
+    FOR_ALL,
+    LATER,
+    LISTED,
+    NOISY,
+    REGISTRIES,
+    RULES,
+    RUN_KEYS,
+    SWEEP_KEYS,
+    SYNONYMS,
+    owner,
+)
 from lrsweep.spec.model import Spec
+from lrsweep.spec.places import Places
 from lrsweep.spec.problems import Problems, big, shown
 from lrsweep.spec.values import DEFAULTS, Keys, Values
 from lrsweep.vocabulary import MAX_RUNS, SpecError, UsageError
@@ -72,7 +87,7 @@ class Reader:
         key, equals, value = (part.strip() for part in override.partition("="))
         if not equals or not key.isidentifier():
             raise UsageError(
-                f"-o {override!r} is not KEY=VALUE with a key of the sweep file; write for example  -o width=64,256"
+                f"-o {override!r} is not KEY=VALUE with a key of the sweep file; write for example -o width=64,256"
             )
         listed = key in LISTED and "," in value and value[0] not in "[{'\""
         origin, text = f"-o {key}", f"{key}: [{value}]" if listed else f"{key}: {value}"
@@ -92,7 +107,8 @@ class Reader:
         if "name" not in self.keys or self.keys["name"].value is None:
             about["name"] = self.default_name()
         self.check_objective(about["objective"], about["select"])
-        drafts = [self.draft(where, keys) for where, keys in self.entries()]
+        entries = self.entries()
+        drafts = [self.draft(where, keys) for where, keys in entries]
         check_counts(self.problems, drafts, self.max_runs)
         blocks = [] if self.problems.told else [draft.block() for draft in drafts]
         check_excludes(self.problems, drafts, blocks, self.max_runs)
@@ -106,7 +122,7 @@ class Reader:
             blocks=tuple(blocks),
             named=tuple(self.values.named),
             text=self.text,
-            places={key: self.problems.at(node) for key, node in self.keys.items()},
+            places=tuple(Places(keys, self.problems.at) for _, keys in entries),
         )
 
     # --- Keys
@@ -122,10 +138,12 @@ class Reader:
     def key_remedy(self, name: str, known: Sequence[str]) -> str:
         """What was probably meant by a key that does not exist."""
         key = owner(name)
+        if name in FOR_ALL and known == BLOCK_KEYS:
+            return ", it holds for all runs alike; write it outside the blocks"
         if SYNONYMS.get(name.lower()) in known:
             return f"; did you mean {SYNONYMS[name.lower()]}?"
         if key in known:
-            return f"; it is a setting, write  {key}: {{{'name: …, ' if key in REGISTRIES else ''}{name}: …}}"
+            return f"; it is a setting, write {key}: {{{'name: …, ' if key in REGISTRIES else ''}{name}: …}}"
         return self.problems.hint(name, known) or "; remove it, or see lrsweep schema"
 
     def single(self, key: str, keys: Keys) -> Any:
@@ -138,15 +156,28 @@ class Reader:
         try:
             RULES["name"].check.validate_python(name)
         except ValidationError:
-            message = f"the file's name {shown(self.path.stem)} cannot name a results folder; add a key  name: my-sweep"
+            message = f"the file's name {shown(self.path.stem)} cannot name a results folder; add a key name: my-sweep"
             self.problems.add(self.root, message)
         return name
 
     def check_objective(self, objective: str | None, select: str | None) -> None:
-        """The best epoch is known for what is recorded at every epoch."""
+        """The best epoch is known for what is recorded at every epoch, and a noisy score for the file's noise."""
+        if found := NOISY.fullmatch(objective or ""):
+            self.check_noisy(*found.groups())
         if select == "best" and objective not in (None, *PER_EPOCH):
             message = f"objective: {objective} is not recorded at every epoch, which select: best needs"
             self.problems.add(self.keys["objective"], f"{message}; choose from {', '.join(PER_EPOCH)}")
+
+    def check_noisy(self, score: str, deviation: str) -> None:
+        """A noisy score is measured at the deviations that the file names."""
+        noise = self.single("noise", self.keys)
+        if noise is None or None in noise:  # which is told already
+            return
+        measured = [f"{own:g}" for own in noise]
+        if deviation not in measured:
+            said = f"objective: {score}@{deviation} is not measured with noise {' '.join(measured[:5]) or 'none'}"
+            remedy = f"choose {score}@{measured[0]}, or change noise" if measured else f"add a key noise: {deviation}"
+            self.problems.add(self.keys["objective"], f"{said}; {remedy}")
 
     # --- Blocks
 
@@ -155,12 +186,10 @@ class Reader:
         found: list[tuple[Node, Keys]] = []
         for entry in self.items("blocks", self.keys.get("blocks")):
             if isinstance(entry.value, dict):
-                self.check_keys(entry.value, (*RUN_KEYS, "zip", "exclude"), "a key of a block")
+                self.check_keys(entry.value, BLOCK_KEYS, "a key of a block")
                 found.append((entry, self.keys | entry.value | self.overridden))
             else:
-                message = (
-                    f"blocks: {shown(entry.value)} is no block; write for example  - {{width: 64, optimizer: sgd}}"
-                )
+                message = f"blocks: {shown(entry.value)} is no block; write for example [{{width: 64, optimizer: sgd}}]"
                 self.problems.add(entry, message)
         return found or [(self.root, self.keys)]
 
@@ -179,7 +208,7 @@ class Reader:
         axes = {}
         for key in RUN_KEYS:
             if key in EXAMPLES and key not in nodes:
-                self.problems.add(where, f"{key} is missing; add for example  {key}: {EXAMPLES[key]}")
+                self.problems.add(where, f"{key} is missing; add for example {key}: {EXAMPLES[key]}")
                 axes[key] = Axis.of()
             else:
                 axes[key] = self.values.axis(key, nodes.get(key, DEFAULTS[key]))
@@ -215,9 +244,7 @@ class Reader:
             nodes = entry.value if isinstance(entry.value, list) else []
             if len(nodes) < 2:
                 said = shown(entry.value)
-                self.problems.add(
-                    entry, f"zip: {said} must be a list of two keys or more; write  zip: [[width, depth]]"
-                )
+                self.problems.add(entry, f"zip: {said} must be a list of two keys or more; write zip: [[width, depth]]")
             group = [str(inner.value) for inner in nodes if self.can_zip(inner, taken)]
             if group:
                 found.append((entry, group))
@@ -247,7 +274,7 @@ class Reader:
                 found.entries.append({key: self.values.pattern(key, inner) for key, inner in known.items()})
             else:
                 message = (
-                    f"exclude: {shown(entry.value)} names no runs; write for example  - {{optimizer: sgd, width: 256}}"
+                    f"exclude: {shown(entry.value)} names no runs; write for example [{{optimizer: sgd, width: 256}}]"
                 )
                 self.problems.add(entry, message)
         return found

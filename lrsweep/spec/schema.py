@@ -7,9 +7,11 @@ from typing import Any
 from lrsweep.datasets import DATASETS
 from lrsweep.spec.keys import (
     AXES,
+    BLOCK_KEYS,
     EXAMPLES,
     FEWEST,
     GRID_FORMS,
+    NOISY,
     REGISTRIES,
     RUN_KEYS,
     SweepFile,
@@ -26,6 +28,8 @@ def json_schema() -> Schema:
     schema = SweepFile.model_json_schema()
     properties: dict[str, Schema] = schema["properties"]
     properties["dataset"]["anyOf"][:1] = [{"enum": list(DATASETS)}, OPENML]
+    columns = {"enum": properties["objective"].pop("enum")}
+    properties["objective"]["anyOf"] = [columns, {"pattern": f"^{NOISY.pattern}$"}]
     for key in REGISTRIES:
         del properties[key]["type"]
         properties[key]["anyOf"] = [{"enum": list(REGISTRIES[key])}, *mappings(key)]
@@ -34,8 +38,7 @@ def json_schema() -> Schema:
         form["properties"] = {key: several(value) for key, value in form["properties"].items()}
     schema["$defs"]["grid"] = {"anyOf": [grid(name) for name in GRID_FORMS]}
     properties["exclude"]["items"] = {"type": "object", "propertyNames": {"enum": list(RUN_KEYS)}, "minProperties": 1}
-    keys = (*RUN_KEYS, "zip", "exclude")
-    inside = {key: {"$ref": f"#/properties/{key}"} for key in keys}
+    inside = {key: {"$ref": f"#/properties/{key}"} for key in BLOCK_KEYS}
     properties["blocks"]["items"] = {"type": "object", "properties": inside, "additionalProperties": False}
     del schema["required"]  # what a file lacks, its blocks may have
     schema["anyOf"] = [{"required": list(EXAMPLES)}, {"required": ["blocks"]}]

@@ -20,7 +20,9 @@ from lrsweep.spec.keys import (
     GROWTH_RULES,
     MOST_NOISE,
     NOISE_RULE,
+    NOISY,
     NUMERIC,
+    OBJECTIVES,
     REGISTRIES,
     RULES,
     SCALE_RULES,
@@ -116,11 +118,21 @@ class Values:
 
     def one(self, key: str, node: Node) -> Axis:
         """The single value of a key."""
-        if key == "objective" and str(node.value).startswith("test_"):
-            instead = str(node.value).replace("test_", "val_", 1)
-            self.problems.add(node, f"objective: {node.value} must not rank, test rows never do; write {instead}")
+        return self.objective(node) if key == "objective" else self.valid(key, node, RULES[key])
+
+    def objective(self, node: Node) -> Axis:
+        """The column that ranks; whether noise is measured for it, only the whole file shows."""
+        name = node.value if isinstance(node.value, str) else ""
+        if NOISY.fullmatch(name):
+            return Axis.of(name)
+        if name.startswith("test_"):
+            instead = name.replace("test_", "val_", 1)
+            self.problems.add(node, f"objective: {name} must not rank, test rows never do; write {instead}")
             return WRONG
-        return self.valid(key, node, RULES[key])
+        if name and name not in OBJECTIVES:
+            self.problems.unknown("objective", node, name, OBJECTIVES, ["noisy_accuracy@S", "noisy_r2@S"])
+            return WRONG
+        return self.valid("objective", node, RULES["objective"])
 
     def valid(self, label: str, node: Node, rule: Rule) -> Axis:
         """A single value that follows a rule."""
@@ -164,13 +176,13 @@ class Values:
         """An optimizer or schedule: every combination of its settings."""
         given: Keys = dict(node.value) if isinstance(node.value, dict) else {}
         if isinstance(node.value, dict) and "name" not in given:
-            self.problems.add(node, f"{key}: name is missing; write for example  {with_name(key, given)}")
+            self.problems.add(node, f"{key}: name is missing; write for example {with_name(key, given)}")
             return WRONG
         where = given.pop("name", node)
         name = where.value
         if isinstance(name, list | dict):
             example = f"{{name: {FIELDS[key].default}}}"
-            self.problems.add(where, f"{key}: {shown(name)} is no name; write for example  {example}")
+            self.problems.add(where, f"{key}: {shown(name)} is no name; write for example {example}")
             return WRONG
         if not isinstance(name, str) or name not in REGISTRIES[key]:
             self.problems.unknown(key, where, name, REGISTRIES[key])
@@ -186,7 +198,9 @@ class Values:
         """Multipliers of the rate by layer: every combination of them."""
         given: Keys = node.value if isinstance(node.value, dict) else {}
         if not given:
-            if node.value != 1 or node.value is True:
+            if node.value == {}:
+                self.problems.add(node, "layer_rates: the mapping is empty; write for example {decay: 0.5}, or 1")
+            elif node.value != 1 or node.value is True:
                 self.problems.add(node, f"layer_rates: {shown(node.value)} {RULES['layer_rates'].sentence}")
             return Axis.of(LayerRates())
         self.check_settings("layer_rates", "layer_rates", given, {**GROUP_RULES, **DECAY_RULES})
@@ -203,14 +217,17 @@ class Values:
         """When and how wide a network grows: every combination; or that it does not."""
         given: Keys = dict(node.value) if isinstance(node.value, dict) else {}
         if not given:
-            if node.value not in (None, "none"):
+            if node.value == {}:
+                example = "{to_width: 128}" if partial else "{at_epoch: 10, to_width: 128}"
+                self.problems.add(node, f"growth: the mapping is empty; write for example {example}, or none")
+            elif node.value not in (None, "none"):
                 self.problems.add(node, f"growth: {shown(node.value)} {RULES['growth'].sentence}")
             return Axis.of(None)
         self.check_settings("growth", "growth", given, GROWTH_RULES)
         policy = given.pop("rate", None)
         rules = {setting: rule for setting, rule in GROWTH_RULES.items() if setting != "rate"}
         for setting in [setting for setting in rules if setting not in given and not partial]:
-            message = f"growth: {setting} is missing; write for example  {{at_epoch: 10, to_width: 128}}"
+            message = f"growth: {setting} is missing; write for example {{at_epoch: 10, to_width: 128}}"
             self.problems.add(node, message)
         sizes = Axis.product(self.settings("growth", given, rules, partial), dict)
         policies = Axis.of({}) if policy is None else self.several("growth.rate", policy, self.growth_policy)
@@ -223,7 +240,10 @@ class Values:
 
     def growth_policy(self, node: Node) -> Axis:
         """What becomes of the rate when a network grows, as fields of Growth."""
-        if isinstance(node.value, dict) and node.value:
+        if node.value == {}:
+            self.problems.add(node, "growth.rate: the mapping is empty; write for example {scale: 0.5}")
+            return Axis.of({})
+        if isinstance(node.value, dict):
             self.check_settings("growth.rate", "growth.rate", node.value, SCALE_RULES)
             axes = self.settings("growth.rate", node.value, SCALE_RULES, partial=False)
             return Axis.product(axes, lambda settings: {"rate": "scale", **settings})

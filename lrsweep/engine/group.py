@@ -174,7 +174,8 @@ class Group:
         smallest = np.finfo(self.dtype).tiny * 1e3
         for name, array in zip(self.rule.state, self.state, strict=True):
             if name not in self.rule.points:
-                array[np.abs(array) < smallest] = 0
+                np.abs(array, out=self.scratch)
+                array *= self.scratch >= smallest
 
     def score(self, rows: evaluate.Rows) -> tuple[Array, Array, Array]:
         """Losses (R,), accuracies or R² (R,), and predictions (R, N)."""

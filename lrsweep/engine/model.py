@@ -171,9 +171,10 @@ class Network:
         self.flat = np.zeros((units[-1], columns + SPARE), dtype)
         self.outputs = self.flat[:, :columns].reshape(units[-1], n_runs, n_rows)
         self.places = np.arange(columns).reshape(n_runs, n_rows)
-        # A probability below 1e-26 moves nothing, but as a subnormal number it made a step of a run at a high rate,
-        # whose logits lie far apart, up to three times as long. The loss is of the logits as they are.
-        self.lowest = np.asarray(0.7 * np.log(np.finfo(dtype).tiny), dtype)
+        # A probability below 1e-13 moves nothing, but as a subnormal number it made a step of a run at a high rate,
+        # whose logits lie far apart, up to three times as long, and so did the squares of gradients that come of it.
+        # The loss is of the logits as they are.
+        self.lowest = np.asarray(0.35 * np.log(np.finfo(dtype).tiny), dtype)
 
     def forward(self, weights: Sequence[Array], x: Array) -> None:
         """Leaves logits or predictions in `outputs` (C, R, B); x is (S, D + 1, B) with its row of ones."""

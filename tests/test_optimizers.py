@@ -167,7 +167,7 @@ def test_a_momentum_that_stays_is_carried_to_the_last_bit():
     for dtype in (np.float32, np.float64):
         beta = np.linspace(0, 0.999, 1000, dtype=dtype)[:, None]
         assert (beta * (1 - beta) / (1 - beta) != beta).any()
-        np.testing.assert_array_equal(Pace(beta, momentum=beta, before=beta.copy()).carried(0.5), beta)
+        np.testing.assert_array_equal(Pace(beta, momentum=beta, last_momentum=beta.copy()).carried(0.5), beta)
 
 
 def test_a_momentum_that_moves_keeps_the_average():
@@ -177,7 +177,7 @@ def test_a_momentum_that_moves_keeps_the_average():
     before = beta = np.full((1, 1), 0.95)
     for _ in range(50):
         gradient = random.standard_normal((1, 1))
-        total = total * Pace(beta, momentum=beta, before=before).carried(0.5) + gradient
+        total = total * Pace(beta, momentum=beta, last_momentum=before).carried(0.5) + gradient
         average = beta * average + (1 - beta) * gradient
         np.testing.assert_allclose((1 - beta) * total, average, rtol=1e-12)
         before, beta = beta, random.uniform(0, 0.99, (1, 1))
@@ -218,7 +218,7 @@ def test_a_step_allocates_no_array_of_the_parameters_size(name):
     mover, grads = rule_and_arrays(name, np.float32, n_params=100_000)
     pace, scratch = Pace(np.full((3, 1), peak(name), np.float32)), np.empty_like(mover.params)
     pace.factors, pace.decay = np.full_like(mover.params, 0.5), np.full_like(mover.params, 2)
-    pace.momentum, pace.before = np.full((2, 3, 1), 0.9, np.float32)
+    pace.momentum, pace.last_momentum = np.full((2, 3, 1), 0.9, np.float32)
     peaks = []
     for t in range(1, 8):
         tracemalloc.start()

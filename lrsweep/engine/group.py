@@ -94,7 +94,7 @@ class Group:
         self.clip_norm = None
         if first.clip_norm is not None:
             self.clip_norm = np.array([[run.clip_norm] for run in self.runs], self.dtype)
-        self.grads, self.scratch, self.before = (np.empty_like(self.params) for _ in range(3))
+        self.grads, self.scratch, self.last_params = (np.empty_like(self.params) for _ in range(3))
         self.weights, self.slots = model.layers(self.params, self.units), model.layers(self.grads, self.units)
         share = 1 / scaling.width_ratio(first)
         design = model.Design(self.units, first.activation, self.data.task, self.dtype, share)
@@ -148,10 +148,10 @@ class Group:
             total[:, : rows.shape[1]] += self.gradient(rows)
             if i == self.steps - 1:
                 grad_norm, length = norms(self.grads) / self.pacer.unit, norms(self.params)
-                np.copyto(self.before, self.params)
+                np.copyto(self.last_params, self.params)
             self.update((number - 1) * self.steps + i)
-        np.subtract(self.params, self.before, out=self.before)
-        moved = norms(self.before) / length
+        np.subtract(self.params, self.last_params, out=self.last_params)
+        moved = norms(self.last_params) / length
         return total.sum(axis=1) / len(self.inputs), grad_norm[:, 0], moved[:, 0]
 
     def gradient(self, rows: Array) -> Array:

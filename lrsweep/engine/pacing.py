@@ -24,11 +24,11 @@ def unit(rate: float) -> float:
 
 
 class Pacer:
-    """The rates of a stack's runs. `units` are those of their networks, `before` those that they have grown from."""
+    """The rates of a stack's runs. `units` are their networks', `grown_from` those that they had before they grew."""
 
     def __init__(self, runs: Sequence[Run], rule: type[Rule], units: tuple[int, ...], steps: int, dtype: type) -> None:
         self.runs, self.rule, self.steps, self.dtype = list(runs), rule, steps, dtype
-        self.units, self.before = units, units
+        self.units, self.grown_from = units, units
         total = steps * runs[0].epochs
         self.rates = schedules.rate_table(runs, total)
         self.momenta = schedules.momentum_table(runs, total, rule.cycled)
@@ -43,8 +43,8 @@ class Pacer:
         self.moved = None if self.momenta is None else self.per_step(self.momenta)
         steady = self.rule.linear and bool((self.columns == 1).all()) and not self.reactions.parts
         self.pace = Pace(self.columns[0], *self.own_rates(), unit=self.unit, steady=steady)
-        if self.before != self.units:
-            self.pace.young = scaling.only_new(self.before, self.units)[None]
+        if self.grown_from != self.units:
+            self.pace.young = scaling.only_new(self.grown_from, self.units)[None]
 
     def per_step(self, table: Array) -> Array:
         """A table (R, T) as a column for each step, (T, R, 1), ready to be multiplied with (R, P)."""
@@ -54,8 +54,8 @@ class Pacer:
         """Multipliers (R, P) of the parameters' movement and of their weight decay, None where all are 1."""
         m = scaling.width_ratio(self.runs[0])
         made = functools.cache(functools.partial(scaling.factors, self.units, self.rule.family, m))
-        new_only = [self.before if policy(run) == "new_neurons_only" else self.units for run in self.runs]
-        pairs = [made(run.layer_rates, before) for run, before in zip(self.runs, new_only, strict=True)]
+        old = [self.grown_from if policy(run) == "new_neurons_only" else self.units for run in self.runs]
+        pairs = [made(run.layer_rates, before) for run, before in zip(self.runs, old, strict=True)]
         movement, decay = zip(*pairs, strict=True)
         return self.unless_one(movement), self.unless_one(decay)
 
@@ -74,7 +74,7 @@ class Pacer:
 
     def grow(self, units: tuple[int, ...]) -> None:
         """Goes on with networks of these units."""
-        self.before, self.units = self.units, units
+        self.grown_from, self.units = self.units, units
         self.reactions.forget(np.array([policy(run) == "restart" for run in self.runs]))
         self.prepare()
 
@@ -85,7 +85,7 @@ class Pacer:
         if self.reactions.parts:
             pace.rate = pace.rate * self.reactions.factor[:, None].astype(self.dtype)
         if self.moved is not None:
-            pace.momentum, pace.before = self.moved[step], self.moved[max(step - 1, 0)]
+            pace.momentum, pace.last_momentum = self.moved[step], self.moved[max(step - 1, 0)]
         if growth is not None:
             pace.age = step + 1 - self.steps * growth.at_epoch
         return pace

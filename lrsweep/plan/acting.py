@@ -7,14 +7,14 @@ from typing import Any
 
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES
-from lrsweep.vocabulary import Choice, LayerRates, Run
+from lrsweep.vocabulary import LayerRates, Run
 
 
 def acting(run: Run) -> dict[str, Any]:
     """A run's settings, but for its dataset, as plain values; None stands for one that cannot act beside the others."""
     told = {field.name: getattr(run, field.name) for field in fields(run) if field.name != "dataset"}
     optimizer, schedule = dict(run.optimizer.settings), dict(run.schedule.settings)
-    cycled, moves = OPTIMIZERS[run.optimizer.name].cycled, momentum_settings(run.schedule)
+    cycled, moves = OPTIMIZERS[run.optimizer.name].cycled, SCHEDULES[run.schedule.name].moves
     if moves and cycled:
         optimizer |= {cycled: None}  # type: ignore[dict-item]
     elif moves:
@@ -38,8 +38,3 @@ def acting_rates(run: Run) -> LayerRates:
     if run.depth > 1:
         return rates
     return LayerRates(first=rates.first * rates.decay if run.depth else 1.0, last=rates.last)
-
-
-def momentum_settings(schedule: Choice) -> tuple[str, ...]:
-    """The settings of a schedule that say where it moves the optimizer's momentum: the lowest, the highest."""
-    return SCHEDULES[schedule.name].moves

@@ -11,7 +11,7 @@ import numpy as np
 
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES, warmup_steps
-from lrsweep.plan.acting import acting, acting_rates, momentum_settings
+from lrsweep.plan.acting import acting, acting_rates
 from lrsweep.plan.planned import PlannedRun, run_bytes, table_bytes
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import DataError, Run, float_type
@@ -89,7 +89,7 @@ def momentum_mistakes(planned: PlannedRun) -> Iterator[Mistake]:
     """A momentum that is to go down and up again must not start at its lowest."""
     if planned.momentum_moves:
         settings: dict[str, Any] = dict(planned.run.schedule.settings)
-        lowest, highest = momentum_settings(planned.run.schedule)
+        lowest, highest = SCHEDULES[planned.run.schedule.name].moves
         if settings[lowest] > settings[highest]:
             said = f"schedule.{lowest} {settings[lowest]} must be at most {highest} {settings[highest]}"
             yield f"schedule.{lowest}", f"{said}; swap them, or lower {lowest}"
@@ -97,7 +97,7 @@ def momentum_mistakes(planned: PlannedRun) -> Iterator[Mistake]:
 
 def rounding_mistakes(run: Run) -> Iterator[Mistake]:
     """Settings that the run's precision turns into 0 or infinity, or into 1 where a rule breaks down at it."""
-    acts, moves = acting(run), momentum_settings(run.schedule)
+    acts, moves = acting(run), SCHEDULES[run.schedule.name].moves
     rule: Any = OPTIMIZERS[run.optimizer.name]
     schedule: Any = SCHEDULES[run.schedule.name]
     columns = [("optimizer", field) for field in fields(rule)]

@@ -25,7 +25,7 @@ class Pace:
 
     `rate` (R, 1) is the schedule's. `factors` (R, P) multiply it where parameters have rates of their own, and `decay`
     (R, P) multiplies their weight decay, so that a parametrization leaves rate × decay as it is. `momentum` and
-    `before` (R, 1) are this and the previous step's momentum where the schedule moves it, else None.
+    `last_momentum` (R, 1) are this step's and the one before's where the schedule moves it, else None.
 
     A rule that is `linear` in the gradient is given gradients times a `unit` (R, 1), the peak rate, and rates that are
     shares of it: so the peak rate multiplies the derivatives of some logits, not a gradient (R, P). Where these shares
@@ -38,7 +38,7 @@ class Pace:
     factors: Array | None = None
     decay: Array | None = None
     momentum: Array | None = None
-    before: Array | None = None
+    last_momentum: Array | None = None
     unit: Array | float = 1.0
     steady: bool = False
     young: Array | None = None
@@ -102,10 +102,12 @@ class Pace:
 
         That is β, and β·(1 − β')/(1 − β) where it was β' a step ago.
         """
-        if self.momentum is None or self.before is None:
+        if self.momentum is None or self.last_momentum is None:
             return setting
-        moved = self.momentum * (1 - self.before) / (1 - self.momentum)
-        return np.where(self.momentum == self.before, self.momentum, moved)  # β·x/x need not be β to the last bit
+        moved = self.momentum * (1 - self.last_momentum) / (1 - self.momentum)
+        return np.where(
+            self.momentum == self.last_momentum, self.momentum, moved
+        )  # β·x/x need not be β to the last bit
 
 
 class Rule(Protocol):

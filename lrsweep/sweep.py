@@ -165,7 +165,7 @@ def read_answer(store: Store) -> Answer:
     """The answer from what is stored."""
     from lrsweep.analysis.answer import answer
 
-    frames = store.runs(), store.curves()
+    frames = store.runs(), store.curves(), store.timings()
     return answer(*frames, store.about(), store.counts(), store.runs(stale=True), str(store.folder))
 
 

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lrsweep.analysis.cards import Card, Findings, deal
+from lrsweep.analysis.cost import cost
+from lrsweep.analysis.diagnosis import diagnose
+from lrsweep.analysis.expectations import Check, check
 from lrsweep.analysis.ranking import lower_is_better, objective_column, rank
 from lrsweep.analysis.recommend import Entry, label, recommend
 
@@ -17,15 +21,20 @@ if TYPE_CHECKING:
 class Answer:
     """All that a report shows. `about` is what the conductor stored of the sweep, `counts` are the store's.
 
-    `stale` are the runs that the sweep file is without; they are not ranked. `folder` is where the files are.
+    `ranking` has a row per setting and rate, `recommendation` is the document, `cards` say what each axis does,
+    `checks` what became of the file's expectations. `stale` are the runs that the sweep file is without; they are not
+    ranked. `folder` is where the files are.
     """
 
     about: Mapping[str, Any]
     counts: Mapping[str, int]
     runs: pd.DataFrame
     curves: pd.DataFrame
+    timings: pd.DataFrame
     ranking: pd.DataFrame
     recommendation: dict[str, Any]
+    cards: tuple[Card, ...] = ()
+    checks: tuple[Check, ...] = ()
     stale: pd.DataFrame | None = None
     folder: str = ""
 
@@ -68,6 +77,7 @@ class Answer:
 def answer(
     runs: pd.DataFrame,
     curves: pd.DataFrame,
+    timings: pd.DataFrame,
     about: Mapping[str, Any],
     counts: Mapping[str, int],
     stale: pd.DataFrame | None = None,
@@ -75,6 +85,8 @@ def answer(
 ) -> Answer:
     """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective."""
     ranking = rank(runs, about)
-    return Answer(
-        about, counts, runs, curves, ranking, recommend(ranking, runs, about, not counts["new"]), stale, folder
-    )
+    ranking = ranking.join(diagnose(ranking, runs, curves, about)).join(cost(ranking, runs, curves, timings, about))
+    recommendation = recommend(ranking, runs, about, not counts["new"])
+    cards = deal(Findings(about, runs, ranking, recommendation))
+    checks = check(about, counts, ranking, recommendation)
+    return Answer(about, counts, runs, curves, timings, ranking, recommendation, cards, checks, stale, folder)

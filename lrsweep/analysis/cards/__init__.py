@@ -1,0 +1,6 @@
+"""Cards: what a sweep says about each of its axes."""
+
+from lrsweep.analysis.cards.card import Card, Chart, Col
+from lrsweep.analysis.cards.deal import Findings, deal
+
+__all__ = ["Card", "Chart", "Col", "Findings", "deal"]

@@ -10,6 +10,8 @@ from lrsweep.analysis.cards import Card, Findings, deal
 from lrsweep.analysis.cost import cost
 from lrsweep.analysis.diagnosis import diagnose
 from lrsweep.analysis.expectations import Check, check
+from lrsweep.analysis.fit import fit
+from lrsweep.analysis.profiles import profiles
 from lrsweep.analysis.ranking import lower_is_better, objective_column, rank
 from lrsweep.analysis.recommend import Entry, label, recommend
 
@@ -86,7 +88,9 @@ def answer(
     """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective."""
     ranking = rank(runs, about)
     ranking = ranking.join(diagnose(ranking, runs, curves, about)).join(cost(ranking, runs, curves, timings, about))
-    recommendation = recommend(ranking, runs, about, not counts["new"])
-    cards = deal(Findings(about, runs, ranking, recommendation))
+    found = profiles(runs, about)
+    fits = [fit(profile, lower_is_better(objective_column(about))) for profile in found]
+    recommendation = recommend(ranking, runs, about, fits, not counts["new"])
+    cards = deal(Findings(about, runs, ranking, recommendation, found, fits))
     checks = check(about, counts, ranking, recommendation)
     return Answer(about, counts, runs, curves, timings, ranking, recommendation, cards, checks, stale, folder)

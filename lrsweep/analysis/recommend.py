@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrsweep.analysis.fit import Fit
+from lrsweep.analysis.profiles import plain
 from lrsweep.analysis.ranking import (
     RATE,
     ends_above_untrained,
@@ -33,7 +35,11 @@ MOST_ADDED = 4
 
 
 def recommend(
-    ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any], complete: bool = True
+    ranking: pd.DataFrame,
+    runs: pd.DataFrame,
+    about: Mapping[str, Any],
+    fits: Sequence[Fit],
+    complete: bool = True,
 ) -> dict[str, Any]:
     """The document of recommendation.json: settings best first, dataset by dataset, as losses compare only within one.
 
@@ -96,7 +102,7 @@ def _entry(rates: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) ->
     chosen = runs[runs[RATE] == best[RATE]].reindex(columns=["test_loss", f"test_{score}"])
     tests = chosen.astype(float).mean(skipna=False) if told and not best["n_lost"] else {}
     entry: Entry = {
-        "setting": {column: _plain(best[column], about["axes"][column]) for column in varying(about)},
+        "setting": {column: plain(best[column], about["axes"][column]) for column in varying(about)},
         "best_rate": float(best[RATE]) if told else None,
         "tie_interval": _tie_interval(grid, rates["tied"].tolist(), at) if finished > 1 and len(grid) > 1 else None,
         "edge": edge,
@@ -188,11 +194,6 @@ def _beyond(grid: Sequence[float]) -> str:
     number = min(MOST_ADDED, max(1, round(1 / abs(math.log10(step)))))
     rates = [written(grid[-1] * step**i) for i in range(1, number + 1)]
     return " and ".join(filter(None, [", ".join(rates[:-1]), rates[-1]]))
-
-
-def _plain(value: Any, values: Sequence[Scalar | None]) -> Scalar | None:
-    """The value as the sweep file has it: a column of a frame turns 16 into 16.0 and nothing into nan."""
-    return next((own for own in values if own == value), None)
 
 
 def _finite(value: float) -> float | None:

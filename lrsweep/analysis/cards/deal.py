@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lrsweep.analysis.cards.card import Card
+from lrsweep.analysis.fit import Fit
+from lrsweep.analysis.profiles import Profile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,12 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Findings:
-    """What cards are made from: the runs, a row per setting and rate, and the document of recommendation.json."""
+    """What cards are made from: the runs, a row per setting and rate, and the document of recommendation.json.
+
+    `profiles` and `fits` have an entry per setting, in order of appearance in `runs` and `ranking`.
+    """
 
     about: Mapping[str, Any]
     runs: pd.DataFrame
     ranking: pd.DataFrame
     recommendation: Mapping[str, Any]
+    profiles: Sequence[Profile]
+    fits: Sequence[Fit]
 
 
 def deal(found: Findings) -> tuple[Card, ...]:

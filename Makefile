@@ -16,7 +16,7 @@ test: .venv/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -rs -m "not soak"
 
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest -m soak

@@ -2,8 +2,10 @@
 
 >>> import lrsweep
 >>> result = lrsweep.run("sweeps/smoke.yaml")  # doctest: +SKIP
->>> result.answer.recommendation["settings"][0]["best_rate"]  # doctest: +SKIP
-0.01
+>>> result.recommendation[["optimizer", "best_rate"]]  # doctest: +SKIP
+  optimizer  best_rate
+0      adam       0.01
+1  momentum       0.10
 """
 
 from typing import Any

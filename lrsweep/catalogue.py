@@ -13,7 +13,7 @@ from lrsweep.datasets import DATASETS
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.reactions import REACTING
 from lrsweep.engine.schedules import SCHEDULES, factors, momenta, moves_momentum
-from lrsweep.spec import default_settings
+from lrsweep.spec import default_settings, setting_meanings
 from lrsweep.vocabulary import Choice, Scalar
 
 STEPS = 101
@@ -36,6 +36,7 @@ def entries(what: str) -> list[dict[str, Any]]:
         {
             "name": name,
             "settings": default_settings(key, name),
+            "meanings": setting_meanings(key, name),
             "description": description(kind),
             "source": kind.source,
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import shlex
 import signal
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import typer
 
 from lrsweep import __version__
 from lrsweep.live import View, tell
-from lrsweep.vocabulary import MAX_RUNS, LrsweepError, SpecError, StoreError, UsageError
+from lrsweep.vocabulary import MAX_RUNS, LrsweepError, SpecError, StoreError, UsageError, json_text
 
 P = ParamSpec("P")
 
@@ -103,17 +102,8 @@ def end_orderly(*_: object) -> None:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One JSON document on stdout, what JSON cannot say (nan, inf) being null."""
-    print(json.dumps(without_nan(document), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def without_nan(value: Any) -> Any:
-    """The value with every number that JSON does not have replaced by None."""
-    if isinstance(value, dict):
-        return {key: without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+    """One JSON document on stdout."""
+    print(json_text(document))
 
 
 @app.callback(invoke_without_command=True)
@@ -167,7 +157,7 @@ def plan(
     if as_json:
         print_json(document)
     else:
-        from lrsweep.report.terminal import print_plan
+        from lrsweep.report.preview import print_plan
 
         print_plan(document)
     if preview.counts()["new"]:
@@ -191,6 +181,7 @@ def run(
         float | None,
         typer.Option("--time-limit", min=0, metavar="SECONDS", help="Stop after so long.", show_default=False),
     ] = None,
+    html: Annotated[bool, typer.Option("--html", help="Write the page, report.html, as well.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -198,6 +189,8 @@ def run(
     """Train what is missing, and answer."""
     from lrsweep import sweep
 
+    if html:
+        sweep.check_plotly()
     end_orderly()
     view = View(quiet)
     try:
@@ -215,11 +208,16 @@ def run(
         )
     finally:
         view.end()
-    show(result.answer, as_json, seconds=result.seconds, trained=result.trained)
+    try:
+        if html:
+            show_page(result.answer, None, False, quiet)
+    finally:  # what was trained for is told, whatever becomes of the page
+        show(result.answer, as_json, seconds=result.seconds, trained=result.trained)
     if result.answer.counts["new"]:
         tell(f"Next, for the runs that are left: {same_again(spec, override or (), results)}", quiet)
     else:
-        tell(f"Next: lrsweep report {result.answer.about['name']} --all{elsewhere(results)}", quiet)
+        more = "--open" if html else "--html --open" if sweep.has_plotly() else "--all"
+        tell(f"Next: lrsweep report {result.answer.about['name']} {more}{elsewhere(results)}", quiet)
     raise typer.Exit(result.exit_code)
 
 
@@ -236,6 +234,12 @@ def report(
     ] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Only the N best settings.")] = None,
     show_all: Annotated[bool, typer.Option("--all", help="Every rate of every setting, and stale runs.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Write the page, report.html, into the results folder.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write the page to FILE instead.", show_default=False),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Write the page, and show it in the browser.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -245,7 +249,14 @@ def report(
 
     if as_json and (by or top or show_all):
         raise UsageError("--by, --top and --all shape the printed summary; --json has everything, leave them out")
-    answers = [sweep.report(name, results=results) for name in sweeps or (None,)]
+    if output and len(sweeps or ()) > 1:
+        raise UsageError("--output names one page; name one sweep, or leave it out: each page goes into its own folder")
+    if html or output or open_:
+        sweep.check_plotly()
+    answers = [sweep.report(name, results=results, stale=show_all) for name in sweeps or (None,)]
+    if html or output or open_:
+        for answer in answers:
+            show_page(answer, output, open_, quiet)
     if as_json and len(answers) > 1:
         print_json({"schema_version": 1, "sweeps": [answer.document() for answer in answers]})
     else:
@@ -324,6 +335,19 @@ def schema(quiet: Quiet = False, debug: Debug = False) -> None:
 
     print_json(json_schema())
     tell("Next: lrsweep init", quiet)
+
+
+def show_page(answer: Any, output: Path | None, in_browser: bool, quiet: bool) -> None:
+    """Writes an answer's page, says where, and shows it if that is wanted and there is a browser."""
+    from lrsweep import sweep
+
+    path = sweep.write_page(answer, output)
+    tell(f"Page: {path}", quiet)
+    if in_browser:
+        import webbrowser
+
+        if not webbrowser.open(path.absolute().as_uri()):
+            tell(f"no browser to show it here; open {path.absolute()} in one")
 
 
 def show(answer: Any, as_json: bool, **how: Any) -> None:

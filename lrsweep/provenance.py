@@ -17,7 +17,7 @@ import numpy as np
 
 from lrsweep import __version__, datasets
 from lrsweep.plan import Plan
-from lrsweep.vocabulary import FORMAT, NUMERICS
+from lrsweep.vocabulary import FORMAT, NUMERICS, RawData
 
 
 def about(planned: Plan) -> dict[str, Any]:
@@ -28,7 +28,11 @@ def about(planned: Plan) -> dict[str, Any]:
         if label not in sources:
             whole = datasets.split_sizes(len(one.data.y), replace(one.run, subset=1.0))[0]
             shape = {"n_rows": len(one.data.y), "n_train": whole, "n_features": int(one.data.x[0].size)}
-            sources[label] = shape | {"task": one.data.task, "n_classes": len(one.data.classes)}
+            sources[label] = shape | {
+                "task": one.data.task,
+                "n_classes": len(one.data.classes),
+                "chance": chance(one.data),
+            }
     rows = planned.columns()
     return {
         "name": spec.name,
@@ -41,7 +45,19 @@ def about(planned: Plan) -> dict[str, Any]:
         "datasets": sources,
         "spec_path": str(spec.path),
         "overrides": list(spec.overrides),
+        "expect": dict(spec.expect),
     }
+
+
+def chance(data: RawData) -> float:
+    """The loss of the best constant prediction: the entropy of the class frequencies in nats, or the target's variance.
+
+    Of all rows: the split and subsets are stratified. Standardizing brings the variance to 1.
+    """
+    if data.task == "regression":
+        return float(np.var(data.y))
+    shares = np.bincount(data.y) / len(data.y)
+    return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
 
 
 def provenance(planned: Plan, workers: int) -> bytes:

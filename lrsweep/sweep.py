@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import importlib.util
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +19,11 @@ from lrsweep.plan import Plan, Preview, estimate, make_plan, make_stacks
 from lrsweep.provenance import about, provenance
 from lrsweep.spec import load_spec
 from lrsweep.store import DATABASE, Store, set_aside, write_file
-from lrsweep.vocabulary import CRASHED, FAILED, MAX_RUNS, RETRIED, Outcome, Stack, StoreError
+from lrsweep.vocabulary import CRASHED, FAILED, MAX_RUNS, RETRIED, Outcome, Stack, StoreError, UsageError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lrsweep.analysis.answer import Answer
 
 Watch = Callable[[list[Outcome]], None]
@@ -27,9 +32,9 @@ Watch = Callable[[list[Outcome]], None]
 INEXACT = "this machine's matrix product gives other bits in a stack: runs are trained one by one, which takes longer"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """What a sweep found: the answer, the folder that holds it, and what this execution did."""
+    """What a sweep found: the answer and its frames, the folder that holds it, and what this execution did."""
 
     answer: Answer
     folder: Path
@@ -37,9 +42,40 @@ class Result:
     seconds: float
 
     @property
+    def runs(self) -> pd.DataFrame:
+        """The content of runs.csv: a row per run."""
+        return self.answer.runs
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The content of curves.csv: a row per run and epoch."""
+        return self.answer.curves
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """A row per setting and rate: the columns of ranking.csv, and more, such as seconds."""
+        return self.answer.ranking
+
+    @property
+    def recommendation(self) -> pd.DataFrame:
+        """A row per setting, best first: see `Answer.table`."""
+        return self.answer.table()
+
+    @property
     def exit_code(self) -> int:
-        """0, or 1 where runs failed."""
-        return int(self.answer.counts[FAILED] + self.answer.counts[CRASHED] > 0)
+        """0, or 1 where runs failed or an expectation is not met."""
+        failed = self.answer.counts[FAILED] + self.answer.counts[CRASHED] > 0
+        return int(failed or not all(check.met for check in self.answer.checks))
+
+    def __repr__(self) -> str:
+        """The sentence to act on, and where the files are."""
+        return f"<Result of {self.answer.about['name']} in {self.folder}: {self.answer.sentence}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the sentence to act on, and a row per setting."""
+        table = self.recommendation.drop(columns="advice", errors="ignore")
+        text = table.to_html(index=False, na_rep="", border=0, float_format="{:.4g}".format)
+        return f"<p>{html.escape(self.answer.sentence)}</p>{text}"
 
 
 def plan(
@@ -102,13 +138,56 @@ def run(
         watch = begin(planned, stale, stacks, note) if begin else None
         deadline = None if time_limit is None else start + time_limit
         trained = train_all(store, stacks, count, watch, fail_fast, deadline)
-        return Result(read_answer(store), folder, trained, time.perf_counter() - start)
+        found = read_answer(store)
+        store.write_answer(found.ranking_columns(), found.file())
+        return Result(found, folder, trained, time.perf_counter() - start)
 
 
-def report(sweep: str | Path | None = None, *, results: str | Path = "results") -> Answer:
-    """The answer again, from the results alone; `sweep` is a name, a folder or a sweep file, None the newest sweep."""
+def report(sweep: str | Path | None = None, *, results: str | Path = "results", stale: bool = False) -> Answer:
+    """The answer again, from the results alone; `sweep` is a name, a folder or a sweep file, None the newest sweep.
+
+    With `stale`, it also holds the runs that the sweep file is without. Writes nothing.
+    """
     with Store.open(find_folder(sweep, Path(results))) as store:
-        return read_answer(store)
+        return read_answer(store, stale)
+
+
+def write_page(answer: Answer, output: Path | None = None) -> Path:
+    """Writes the page of an answer into its results folder, or elsewhere, and returns where it is.
+
+    Raises UsageError where Plotly is not installed, and StoreError where the page cannot be written.
+    """
+    check_plotly()
+    from lrsweep.report.page import page
+
+    folder = Path(answer.folder)
+    path = folder / "report.html" if output is None else output
+    try:
+        noted = json.loads(stored_text(folder / "provenance.json") or "{}")
+    except ValueError as error:
+        raise StoreError(f"{folder / 'provenance.json'} is damaged; remove it, and run writes it anew") from error
+    content = page(answer, noted, stored_text(folder / "spec.yaml"))
+    write_file(path, content.encode(), elsewhere="another file with --output")
+    return path
+
+
+def check_plotly() -> None:
+    """Raises UsageError where the page's figures could not be drawn, before anything else takes time."""
+    if not has_plotly():
+        raise UsageError("--html draws with Plotly, which is not installed; pip install 'lrsweep[plots]'")
+
+
+def has_plotly() -> bool:
+    """Whether the extra for the page is installed."""
+    try:
+        return importlib.util.find_spec("plotly") is not None
+    except ImportError:  # something that imports are led through says no
+        return False
+
+
+def stored_text(path: Path) -> str:
+    """What a file of the results folder holds; nothing where somebody removed it."""
+    return path.read_text("utf-8", errors="replace") if path.exists() else ""
 
 
 def cores() -> int:
@@ -161,12 +240,14 @@ class Views:
             self.due = end + max(5, 20 * (end - start))
 
 
-def read_answer(store: Store) -> Answer:
+def read_answer(store: Store, stale: bool = False) -> Answer:
     """The answer from what is stored."""
     from lrsweep.analysis.answer import answer
 
-    frames = store.runs(), store.curves(), store.timings()
-    return answer(*frames, store.about(), store.counts(), store.runs(stale=True), str(store.folder))
+    with store.one_moment():
+        frames, about, counts = (store.runs(), store.curves(), store.timings()), store.about(), store.counts()
+        aside = store.runs(stale=True) if stale and counts["stale"] else None
+    return answer(*frames, about, counts, aside, str(store.folder))
 
 
 def find_folder(sweep: str | Path | None, results: Path) -> Path:

@@ -8,6 +8,7 @@ The letters for array shapes, used everywhere:
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -65,6 +66,29 @@ def written(number: float) -> str:
     ('2', '0.1')
     """
     return repr(float(number)).removesuffix(".0")
+
+
+def json_text(document: Any) -> str:
+    """A document as JSON, what JSON cannot say (nan, inf) being null.
+
+    >>> print(json_text({"mean": float("inf"), "seeds": [0, 1]}))
+    {
+      "mean": null,
+      "seeds": [
+        0,
+        1
+      ]
+    }
+    """
+
+    def sayable(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: sayable(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [sayable(inner) for inner in value]
+        return None if isinstance(value, float) and not abs(value) < float("inf") else value
+
+    return json.dumps(sayable(document), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True)

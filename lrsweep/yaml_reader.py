@@ -37,7 +37,8 @@ REFUSED_PROPERTIES = {
 }
 SYNTAX_REMEDIES = {
     "tab character": "indent with spaces, not tabs",
-    "cannot start any token": "indent with spaces, and quote a text that starts with @ ` or %",
+    "cannot start any token": "indent with spaces, and quote a text that starts with @ ` % or >",
+    "comment or line break": "quote a text that starts with >",
     "mapping values": "line up the keys of one mapping, and quote a text that contains ': '",
     "could not find expected ':'": "write `key: value`",
     "": "close what is open, and line up the keys of one mapping",

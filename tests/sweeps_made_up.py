@@ -94,3 +94,30 @@ def answered(*settings: list[dict[str, Any]], **told: Any) -> Answer:
     """The whole answer to a made-up sweep."""
     runs = frame(*settings)
     return answer(runs, curves(runs), timings(runs), about(runs, **told), counts(runs))
+
+
+Curve = tuple[Sequence[float], Sequence[float]]
+"""Training and validation loss by epoch, untrained first."""
+
+
+def trained(by_rate: Mapping[float, Sequence[Curve | str]], **setting: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """runs.csv and curves.csv of one setting: a curve per seed, or the status of a run that has none.
+
+    A run whose curve ends with nan has diverged. An epoch has 10 steps.
+    """
+    ends = {rate: [0.0 if isinstance(one, str) else one[1][-1] for one in seeds] for rate, seeds in by_rate.items()}
+    runs = frame(rows(ends, **setting))
+    each = [one for seeds in by_rate.values() for one in seeds]
+    has = [not isinstance(one, str) for one in each]
+    lost = [one[0][-1] != one[0][-1] for one in each if not isinstance(one, str)]
+    runs.loc[has, "status"] = [DIVERGED if one else FINISHED for one in lost]
+    runs.loc[[not one for one in has], "status"] = [one for one in each if isinstance(one, str)]
+    runs.loc[has, "train_loss"] = [one[0][-1] for one in each if not isinstance(one, str)]
+    runs.loc[has, "initial_loss"] = [one[0][0] for one in each if not isinstance(one, str)]
+    parts = [
+        pd.DataFrame({"run_id": run_id, "epoch": range(len(one[0])), "train_loss": one[0], "val_loss": one[1]})
+        for run_id, one in zip(runs["run_id"], each, strict=True)
+        if not isinstance(one, str)
+    ]
+    noted = pd.concat(parts, ignore_index=True)
+    return runs, noted.assign(step=10 * noted["epoch"], learning_rate=0.1).astype({"train_loss": float})

@@ -94,7 +94,7 @@ def test_run_prints_the_answer_and_names_the_next_command(spec: Path) -> None:
     out, said = lrsweep("run", "small.yaml")
     assert "best" in out
     assert said.splitlines()[0] == "small  4 runs: 0 done, 4 to train"
-    assert said.splitlines()[-1] == "Next: lrsweep report small --all"
+    assert said.splitlines()[-1] == "Next: lrsweep report small --html --open"
 
 
 def test_run_again_trains_nothing_and_says_so(spec: Path) -> None:
@@ -197,7 +197,149 @@ def test_report_of_several_sweeps_is_one_document(spec: Path) -> None:
 
 def test_results_elsewhere_are_named_in_the_next_command(spec: Path) -> None:
     _, said = lrsweep("run", "small.yaml", "--results", "out")
-    assert said.splitlines()[-1] == "Next: lrsweep report small --all --results out"
+    assert said.splitlines()[-1] == "Next: lrsweep report small --html --open --results out"
+
+
+# What is expected
+
+
+@pytest.mark.parametrize(("expect", "code"), [("{failed: == 0}", 0), ("{failed: == 0, best_val_loss: < 0.001}", 1)])
+def test_an_expectation_that_is_not_met_ends_run_with_1_and_report_with_0(spec: Path, expect: str, code: int) -> None:
+    out, said = lrsweep("run", "small.yaml", "-o", f"expect={expect}", code=code)
+    assert ("best_val_loss" in out) == (code == 1)
+    assert said.splitlines()[-1].startswith("Next: ")
+    again, _ = lrsweep("report", "small")
+    assert ("best_val_loss" in again) == (code == 1)
+
+
+def test_expectations_as_json_have_what_was_wanted_and_found(spec: Path) -> None:
+    document = json.loads(lrsweep("run", "small.yaml", "-o", "expect={diverged: == 0}", "--json")[0])
+    assert document["expect"] == [{"name": "diverged", "wanted": "== 0", "found": "0", "met": True}]
+    assert json.loads(lrsweep("report", "small", "--json")[0]) == document
+
+
+# The page
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stands for the page, and for a browser; what that was shown."""
+    shown: list[str] = []
+    monkeypatch.setattr("lrsweep.report.page.page", lambda answer, provenance, text: f"{answer.folder} {text}")
+    monkeypatch.setattr("lrsweep.sweep.has_plotly", lambda: True)
+    monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
+    return shown
+
+
+def page_of(folder: Path) -> str:
+    """What the stand-in writes as the page of a sweep."""
+    return f"{folder} {TEXT}"
+
+
+def test_run_writes_the_page_into_the_results_folder(spec: Path, pages: list[str]) -> None:
+    _, said = lrsweep("run", "small.yaml", "--html")
+    page = Path("results/small/report.html")
+    assert page.read_text() == page_of(page.parent)
+    assert said.splitlines()[-2:] == [f"Page: {page}", "Next: lrsweep report small --open"]
+    assert pages == []
+
+
+def test_run_prints_the_answer_even_if_the_page_cannot_be_written(spec: Path, pages: list[str]) -> None:
+    Path("results/small/report.html").mkdir(parents=True)
+    out, said = lrsweep("run", "small.yaml", "--html", code=3)
+    assert "best" in out
+    assert said.splitlines()[-1].startswith("lrsweep: results/small/report.html")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["--html"], "results/small/report.html"),
+        (["--output", "mine.html"], "mine.html"),
+        (["--html", "--output", "mine.html"], "mine.html"),
+    ],
+)
+def test_report_writes_the_page_where_it_is_wanted(
+    spec: Path, pages: list[str], arguments: list[str], path: str
+) -> None:
+    lrsweep("run", "small.yaml")
+    out, said = lrsweep("report", "small", *arguments)
+    assert [str(found) for found in Path().rglob("*.html")] == [path]
+    assert Path(path).read_text() == page_of(Path("results/small"))
+    assert said.splitlines()[0] == f"Page: {path}"
+    assert "small" in out
+    assert pages == []
+
+
+@pytest.mark.parametrize("arguments", [["--open"], ["--html", "--open"], ["--open", "--output", "mine.html"]])
+def test_report_opens_the_page_that_it_wrote(spec: Path, pages: list[str], arguments: list[str]) -> None:
+    lrsweep("run", "small.yaml")
+    lrsweep("report", "small", *arguments)
+    [page] = Path().rglob("*.html")
+    assert pages == [page.absolute().as_uri()]
+
+
+def test_without_a_browser_the_path_is_said(spec: Path, pages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    lrsweep("run", "small.yaml")
+    _, said = lrsweep("report", "small", "--open", "--quiet")
+    assert said == f"no browser to show it here; open {Path('results/small/report.html').absolute()} in one\n"
+
+
+def test_each_of_several_sweeps_has_its_page_in_its_folder(spec: Path, pages: list[str]) -> None:
+    for name in ("small", "other"):
+        lrsweep("run", "small.yaml", "-o", f"name={name}")
+    lrsweep("report", "small", "other", "--html", "--json")
+    for folder in (Path("results/small"), Path("results/other")):
+        assert (folder / "report.html").read_text() == page_of(folder)
+    _, said = lrsweep("report", "small", "other", "--output", "mine.html", code=2)
+    assert said.startswith("lrsweep: --output names one page; name one sweep")
+    assert not Path("mine.html").exists()
+
+
+@pytest.mark.parametrize("command", [["run", "small.yaml", "--html"], ["report", "small", "--open"]])
+def test_without_plotly_nothing_is_begun(spec: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setattr("lrsweep.sweep.has_plotly", lambda: False)
+    _, said = lrsweep(*command, code=2)
+    assert said == "lrsweep: --html draws with Plotly, which is not installed; pip install 'lrsweep[plots]'\n"
+    assert not Path("results").exists()
+
+
+def test_without_plotly_the_next_command_does_without(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsweep.sweep.has_plotly", lambda: False)
+    assert lrsweep("run", "small.yaml")[1].splitlines()[-1] == "Next: lrsweep report small --all"
+
+
+@pytest.mark.parametrize("output", ["no/such/page.html", "results", "small.yaml/page.html"])
+def test_a_page_that_cannot_be_written_is_an_error_with_its_path(spec: Path, pages: list[str], output: str) -> None:
+    lrsweep("run", "small.yaml")
+    _, said = lrsweep("report", "small", "--output", output, code=3)
+    assert said.startswith(f"lrsweep: {output}")
+    assert said.endswith("another file with --output\n")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_page_needs_neither_provenance_nor_the_sweep_file(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml")
+    for name in ("provenance.json", "spec.yaml"):
+        Path("results/small", name).unlink()
+    lrsweep("report", "small", "--html")
+    assert Path("results/small/report.html").read_text() == "results/small "
+
+
+def test_damaged_provenance_is_told(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml")
+    Path("results/small/provenance.json").write_text('{"versions": ')
+    _, said = lrsweep("report", "small", "--html", code=3)
+    assert said == "lrsweep: results/small/provenance.json is damaged; remove it, and run writes it anew\n"
+
+
+def test_the_page_itself(spec: Path) -> None:
+    pytest.importorskip("plotly")
+    lrsweep("run", "small.yaml", "--html")
+    page = Path("results/small/report.html").read_text("utf-8")
+    assert page.lower().startswith("<!doctype html>")
+    assert "small" in page
 
 
 @pytest.mark.parametrize("what", ["datasets", "optimizers", "schedules"])

@@ -34,13 +34,13 @@ PLACES = {
     "sklearn": {"datasets"},
     "sqlite3": {"store"},
     "dask": {"execute"},
-    "pandas": {"store", "analysis", "report", "datasets"},  # datasets reads tables with it
+    "pandas": {"store", "analysis", "report", "datasets", "sweep"},  # datasets reads tables with it, sweep only types
     "pyarrow": set(),
     "multiprocessing": {"execute"},
 }
 INSIDE_FUNCTIONS = {
     *(("plotly", "report"), ("dask", "execute"), ("pandas", "store")),
-    *(("sklearn", "datasets"), ("pandas", "datasets")),
+    *(("sklearn", "datasets"), ("pandas", "datasets"), ("pandas", "sweep")),
 }
 """What costs so much to import that only the function that needs it does."""
 

@@ -24,6 +24,8 @@ lrsweep.cli.app(sys.argv[1:])
 """
 """Runs the command line where nothing but the core dependencies can be imported."""
 
+MISSING = "lrsweep: --html draws with Plotly, which is not installed; pip install 'lrsweep[plots]'\n"
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -40,12 +42,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {path.name.split("-")[0] for path in wheel.iterdir()} == {"lrsweep"}
     assert (wheel / "lrsweep" / "py.typed").exists()
-    assert (wheel / "lrsweep" / "spec" / "template.yaml").exists()
+    files = [path.relative_to(ROOT) for path in (ROOT / "lrsweep").rglob("*.*") if path.suffix != ".pyc"]
+    assert [str(path) for path in files if not (wheel / path).exists()] == []
+
+
+def bare(wheel: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The wheel's command line, without the extras."""
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(wheel)!r})\n{BARE}", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "optimizers"]])
 def test_the_wheel_starts_without_the_extras(wheel: Path, arguments: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(wheel)!r})\n{BARE}", *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = bare(wheel, tmp_path, *arguments)
+    assert done.returncode == 0
     assert done.stdout.startswith(str(wheel))
     assert len(done.stdout.splitlines()) > 5
+
+
+def test_the_wheel_without_the_extras_names_the_one_that_the_page_needs(wheel: Path, tmp_path: Path) -> None:
+    done = bare(wheel, tmp_path, "report", "--html")
+    assert (done.returncode, done.stderr) == (2, MISSING)

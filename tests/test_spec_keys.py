@@ -48,6 +48,7 @@ def test_keys_of_later_versions_are_not_called_unknown(tmp_path: Path, key: str,
         ("layer_rate", "layer_rates"),
         ("grow", "growth"),
         ("noise_std", "noise"),
+        ("assert", "expect"),
     ],
 )
 def test_did_you_mean(tmp_path: Path, word: str, meant: str) -> None:
@@ -128,7 +129,9 @@ def test_an_empty_mapping_is_told_as_one(tmp_path: Path, key: str) -> None:
 
 def test_every_rule_has_an_example_to_write() -> None:
     forms = (keys.RULES, *keys.DATA_FORMS.values(), keys.GROUP_RULES, keys.DECAY_RULES)
-    rules = [rule for form in (*forms, keys.GROWTH_RULES, keys.SCALE_RULES) for rule in form.values()]
+    rules = [
+        rule for form in (*forms, keys.GROWTH_RULES, keys.SCALE_RULES, keys.EXPECT_RULES) for rule in form.values()
+    ]
     assert all(rule.example is not PydanticUndefined for rule in [*rules, keys.NOISE_RULE])
 
 

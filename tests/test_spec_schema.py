@@ -26,7 +26,7 @@ def test_the_schema_holds_nothing_of_pydantic_or_ours() -> None:
         nested = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         return (set(value) if isinstance(value, dict) else set()).union(*map(inside, nested))
 
-    assert not {"axis", "numbers", "sentence", "rule"} & inside(json_schema())
+    assert not {"axis", "numbers", "sentence", "rule", "compared"} & inside(json_schema())
 
 
 @pytest.mark.parametrize(("key", "name"), [(key, name) for key, registry in REGISTRIES.items() for name in registry])
@@ -45,9 +45,10 @@ def accepts(schema: dict[str, Any], value: Any, whole: dict[str, Any]) -> bool:
     """Whether a value follows a schema, of which only the words that ours uses are understood."""
     if "$ref" in schema:
         return accepts(whole["$defs"][schema["$ref"].rpartition("/")[2]], value, whole)
-    kinds = {"number": int | float, "integer": int, "string": str, "null": type(None), "array": list, "object": dict}
+    kinds = {"number": int | float, "integer": int, "string": str, "boolean": bool, "null": type(None)}
+    kinds |= {"array": list, "object": dict}
     checks: dict[str, Any] = {
-        "type": lambda kind: isinstance(value, kinds[kind]) and not isinstance(value, bool),
+        "type": lambda kind: isinstance(value, kinds[kind]) and isinstance(value, bool) == (kind == "boolean"),
         "anyOf": lambda forms: any(accepts(form, value, whole) for form in forms),
         "oneOf": lambda forms: sum(accepts(form, value, whole) for form in forms) == 1,
         "pattern": lambda pattern: isinstance(value, str) and re.search(pattern, value),
@@ -57,6 +58,7 @@ def accepts(schema: dict[str, Any], value: Any, whole: dict[str, Any]) -> bool:
         "minimum": lambda bound: not isinstance(value, int | float) or value >= bound,
         "items": lambda form: not isinstance(value, list) or all(accepts(form, item, whole) for item in value),
         "minItems": lambda n: not isinstance(value, list) or len(value) >= n,
+        "maxItems": lambda n: not isinstance(value, list) or len(value) <= n,
         "minProperties": lambda n: len(value) >= n,
         "required": lambda keys: set(keys) <= set(value),
         "properties": lambda forms: all(accepts(forms[key], value[key], whole) for key in value if key in forms),
@@ -82,13 +84,31 @@ def accepts(schema: dict[str, Any], value: Any, whole: dict[str, Any]) -> bool:
         ),
         ("noise", ["none", "0.1", "[0.1, 1]", "{log: [0.1, 1], num: 3}"], ["0", "[-1]", "much"]),
         ("objective", ["val_loss"], ["loss", "noisy_accuracy", "noisy_accuracy@", "noisy_loss@1", "test_loss", "3"]),
+        (
+            "expect",
+            [
+                "none",
+                "{failed: == 0}",
+                "{best_rate: '>1e-3', at_edge: true}",
+                "{best_rate: [.1, 1], best_val_r2: < -1.5}",
+            ],
+            [
+                "{}",
+                "true",
+                "{failed: 0}",
+                "{at_edge: 0}",
+                "{best_rate: [1]}",
+                "{best_rate: [0, 1]}",
+                "{best_val_r2: '1 <'}",
+            ],
+        ),
         ("schedule", ["{name: triangular, mode: [triangular, exp_range]}"], ["{name: triangular, mode: triangle}"]),
     ],
 )
 def test_the_schema_and_the_reader_agree(tmp_path: Path, key: str, good: list[str], bad: list[str]) -> None:
     schema = json_schema()
     for text in good:
-        assert key == "objective" or values(tmp_path, key, text)
+        assert key in ("objective", "expect") or values(tmp_path, key, text)
         assert accepts(schema["properties"][key], read(f"v: {text}", "")[1].plain()["v"], schema)
     for text in bad:
         assert refused(tmp_path, **{key: text})

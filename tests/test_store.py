@@ -166,6 +166,15 @@ def test_the_files_do_not_depend_on_the_order_of_adding(tmp_path: Path) -> None:
     assert [(forwards / name).read_bytes() for name in VIEWS] == [(backwards / name).read_bytes() for name in VIEWS]
 
 
+def test_curves_of_all_lengths_lie_under_one_another(store: Store) -> None:
+    curves = {"r0": np.empty((0, 8)), "r2": np.full((3, 8), 2.0), "r1": np.full((1, 8), 1.0)}
+    store.add([Outcome(run_id, "finished", "", {}, curve) for run_id, curve in curves.items()])
+    frame = store.curves()
+    assert frame["run_id"].tolist() == ["r1", "r2", "r2", "r2"]
+    assert frame[list(CURVE_COLUMNS)].to_numpy().tolist() == [[1.0] * 8, *[[2.0] * 8] * 3]
+    assert [str(frame[column].dtype) for column in ("epoch", "step", "val_loss")] == ["int64", "int64", "float64"]
+
+
 def test_rows_follow_the_plan_and_columns_its_settings_then_the_metrics(store: Store) -> None:
     store.set_plan([("r9", {"optimizer": "sgd", "seed": 1}), ("r1", {"optimizer": "adam", "optimizer.beta1": 0.9})], {})
     noisy = Outcome("r1", "finished", "", {"val_loss": 1.0, "noisy_accuracy@0.1": 0.5}, np.empty((0, 8)))
@@ -250,6 +259,41 @@ def test_results_of_other_numerics_are_kept_but_never_taken_for_done(
     assert (store.counts()["done"], store.counts()["new"], store.counts()["stale"]) == (0, len(PLAN), 1)
 
 
+# Files of the answer, which hold only as long as there is no run more
+
+
+@pytest.fixture
+def answered(store: Store) -> Store:
+    """A store whose answer is written."""
+    store.add([outcome("r0")])
+    store.write_answer({"setting": ["=a", None], "mean": [math.inf, math.nan]}, {"best": math.nan, "name": "é"})
+    return store
+
+
+def test_the_answers_files(answered: Store) -> None:
+    assert (answered.folder / "ranking.csv").read_text() == "setting,mean\n'=a,inf\n,nan\n"
+    assert (answered.folder / "recommendation.json").read_text("utf-8") == '{\n  "best": null,\n  "name": "é"\n}\n'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: store.add([outcome("r1")]),
+        lambda store: store.set_plan(PLAN[1:], ABOUT),
+        lambda store: store.set_plan(PLAN, ABOUT | {"objective": "val_accuracy"}),
+    ],
+)
+def test_the_answers_files_go_when_what_they_rest_on_changes(answered: Store, change: Callable[[Store], None]) -> None:
+    change(answered)
+    assert not [path for path in answered.folder.iterdir() if path.name in ("ranking.csv", "recommendation.json")]
+
+
+def test_the_answers_files_stay_while_the_plan_is_the_same(answered: Store) -> None:
+    answered.set_plan(PLAN, ABOUT)
+    answered.write_views()
+    assert (answered.folder / "ranking.csv").exists()
+
+
 # One writer, any number of readers, and sudden death
 
 
@@ -311,6 +355,18 @@ def test_a_reader_sees_whole_stacks_while_another_process_writes(folder: Path) -
         kill(process)
     assert all(done % 3 == 0 for done in seen)
     assert seen[-1] > seen[0]
+
+
+def test_what_is_read_together_is_of_one_moment(store: Store, folder: Path) -> None:
+    store.add([outcome("r0")])
+    with Store.open(folder) as reader, reader.one_moment():
+        runs = reader.runs()
+        store._database.execute("PRAGMA busy_timeout = 0")
+        with pytest.raises(StoreError, match="held by another program"):
+            store.add([outcome("r1")])
+        assert reader.curves()["run_id"].unique().tolist() == runs["run_id"].tolist()
+    store.add([outcome("r1")])
+    assert store.counts()["done"] == 2
 
 
 def test_a_reader_cannot_write(store: Store, folder: Path) -> None:

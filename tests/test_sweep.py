@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from lrsweep import execute, plan, sweep
-from lrsweep.vocabulary import BusyError, Data, Outcome, SpecError, Stack, StoreError
+from lrsweep.vocabulary import BusyError, Data, Outcome, SpecError, Stack, StoreError, json_text
 
 TEXT = """\
 dataset: iris
@@ -39,9 +39,12 @@ def spec(tmp_path: Path) -> Path:
     return path
 
 
-def views(folder: Path) -> tuple[bytes, bytes]:
-    """The two files that must not depend on how a sweep was executed."""
-    return (folder / "runs.csv").read_bytes(), (folder / "curves.csv").read_bytes()
+ANSWER = ("ranking.csv", "recommendation.json")
+
+
+def views(folder: Path) -> list[bytes]:
+    """The files that must not depend on how a sweep was executed."""
+    return [(folder / name).read_bytes() for name in ("runs.csv", "curves.csv", *ANSWER)]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -130,6 +133,7 @@ def test_deleted_views_come_back(spec: Path) -> None:
     before = views(folder)
     (folder / "runs.csv").unlink()
     (folder / "curves.csv").write_text("torn")
+    (folder / "ranking.csv").unlink()
     run(spec)
     assert views(folder) == before
 
@@ -214,6 +218,135 @@ def test_a_mistake_in_the_file_leaves_the_results_alone(spec: Path) -> None:
     assert not (spec.parent / "results").exists()
 
 
+# The answer's files
+
+
+def test_ranking_csv_has_the_contracts_columns(spec: Path) -> None:
+    rows = table(run(spec).folder / "ranking.csv")
+    runs = list(table(spec.parent / "results" / "small" / "runs.csv")[0])
+    settings = runs[runs.index("dataset") : runs.index("learning_rate")]
+    measured = "objective_mean objective_std objective_low objective_high val_loss_mean val_accuracy_mean"
+    told = "test_accuracy_mean diagnosis evidence epochs_to_target examples_to_target"
+    expected = f"learning_rate rank tied n_seeds n_diverged {measured} {told}".split()
+    assert list(rows[0]) == [*settings, *expected]
+    assert len(rows) == 12
+
+
+def test_ranking_csv_says_what_runs_csv_says(spec: Path) -> None:
+    """A row of it by hand: the mean and the deviation of the two seeds, and the settings spelled as there."""
+    folder = run(spec).folder
+    ours = table(folder / "ranking.csv")[0]
+    runs = table(folder / "runs.csv")[:2]
+    losses = [float(row["val_loss"]) for row in runs]
+    assert {key: ours[key] for key in ours if key in runs[0]} == {key: runs[0][key] for key in ours if key in runs[0]}
+    assert float(ours["objective_mean"]) == float(ours["val_loss_mean"]) == pytest.approx(np.mean(losses))
+    assert float(ours["objective_std"]) == pytest.approx(np.std(losses, ddof=1))
+    assert (ours["n_seeds"], ours["n_diverged"], ours["standardize"], ours["clip_norm"]) == ("2", "0", "true", "")
+    assert ours["tied"] in ("true", "false")
+
+
+def test_ranking_csv_spells_out_what_is_lost(spec: Path) -> None:
+    lost = [row for row in table(run(spec).folder / "ranking.csv") if row["n_diverged"] == "2"]
+    assert lost
+    for row in lost:
+        assert (row["objective_mean"], row["objective_std"], row["val_loss_mean"]) == ("inf", "nan", "nan")
+        assert (row["diagnosis"], row["epochs_to_target"], row["examples_to_target"]) == ("diverged", "", "")
+
+
+def test_ranking_csv_has_whole_numbers_and_no_formulas(spec: Path) -> None:
+    (spec.parent / "=t.csv").write_text("p,q,a\n" + "\n".join(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(60)))
+    clipped = ["clip_norm=none,1", "dataset={file: =t.csv, target: a}", "width=4", "optimizer=sgd"]
+    rows = table(run(spec, overrides=[*clipped, "schedule=constant,{name: cosine, warmup: 2}"]).folder / "ranking.csv")
+    assert {row["dataset"] for row in rows} == {"'=t.csv:a"}
+    assert {row["clip_norm"] for row in rows} == {"", "1.0"}
+    assert {row["schedule.warmup"] for row in rows} == {"0", "2"}
+    assert all(row["epochs_to_target"].isdigit() for row in rows if row["rank"] == "1")
+
+
+def test_regression_is_ranked_with_r2(spec: Path) -> None:
+    spec.write_text("{dataset: diabetes, width: 4, learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}")
+    result = run(spec)
+    columns = list(table(result.folder / "ranking.csv")[0])
+    assert {"val_r2_mean", "test_r2_mean"} < {*columns}
+    assert not any("accuracy" in column for column in columns)
+
+
+def test_without_test_rows_the_columns_stay(spec: Path) -> None:
+    rows = table(run(spec, overrides=["test=0"]).folder / "ranking.csv")
+    assert {row["test_accuracy_mean"] for row in rows} <= {"", "nan"}
+
+
+def test_recommendation_json_is_the_documents_without_what_only_this_execution_knows(spec: Path) -> None:
+    result = run(spec)
+    document = json.loads((result.folder / "recommendation.json").read_text())
+    printed = json.loads(json_text(result.answer.document()))
+    assert printed.keys() - document.keys() == {"counts", "expect"}
+    assert document == {key: printed[key] for key in document}
+    assert list(document) == ["schema_version", "sweep", "objective", "settings", "cards"]
+
+
+def test_a_sweep_without_runs_has_a_heading_and_no_settings(spec: Path) -> None:
+    folder = run(spec, time_limit=0).folder
+    assert table(folder / "ranking.csv") == []
+    assert json.loads((folder / "recommendation.json").read_text())["settings"] == []
+
+
+def test_the_answer_of_a_changed_file_replaces_the_old_one(spec: Path) -> None:
+    run(spec)
+    rows = table(run(spec, overrides=["learning_rate=0.1"]).folder / "ranking.csv")
+    assert {row["learning_rate"] for row in rows} == {"0.1"}
+
+
+def test_an_answer_that_cannot_be_found_leaves_no_old_one(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = run(spec).folder
+    monkeypatch.setattr(sweep, "read_answer", lambda store: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run(spec, overrides=["learning_rate=0.1"])
+    assert not any((folder / name).exists() for name in ANSWER)
+    assert len(table(folder / "runs.csv")) == 8
+
+
+def test_what_is_expected_decides_the_exit_code_and_trains_nothing(spec: Path) -> None:
+    good = run(spec, overrides=["expect={diverged: '>= 1', best_val_loss: < 9}"])
+    poor = run(spec, overrides=["expect={diverged: < 1, best_val_loss: < 9}"])
+    assert [(one.exit_code, one.trained) for one in (good, poor)] == [(0, 24), (1, 0)]
+    assert [check.met for check in poor.answer.checks] == [False, True]
+    assert sweep.report("small", results=poor.folder.parent).checks == poor.answer.checks
+
+
+# From Python
+
+
+def test_a_result_holds_frames(spec: Path) -> None:
+    result = run(spec)
+    assert [len(frame) for frame in (result.runs, result.ranking, result.recommendation)] == [24, 12, 4]
+    assert len(result.curves) == sum(result.runs["epochs_done"] + 1)
+    first, entry = result.recommendation.iloc[0], result.answer.entries[0]
+    assert (first["width"], first["optimizer"]) == (entry["setting"]["width"], entry["setting"]["optimizer"])
+    assert [first["tie_low"], first["tie_high"]] == entry["tie_interval"]
+    assert (first["best_rate"], first["advice"]) == (entry["best_rate"], entry["advice"])
+    assert "setting" not in result.recommendation
+
+
+def test_a_result_is_short_as_text_and_a_table_in_a_notebook(spec: Path) -> None:
+    rows = [f"{i % 7},{i % 5},{'ab'[i % 2]},{'xyz'[i % 3]}" for i in range(60)]
+    (spec.parent / "<b>.csv").write_text("p,q,a,b\n" + "\n".join(rows))
+    files = "[{file: <b>.csv, target: a}, {file: <b>.csv, target: b}]"
+    result = run(spec, overrides=[f"dataset={files}", "width=4", "optimizer=sgd"])
+    assert repr(result) == f"<Result of small in {result.folder}: {result.answer.sentence}>"
+    assert result.answer.sentence.startswith("For <b>.csv:a ")
+    shown = result._repr_html_()
+    assert "<p>For &lt;b&gt;.csv:a " in shown
+    assert shown.count("<tr") == 3
+    assert "<b>" not in shown
+
+
+def test_a_result_without_runs_can_be_shown(spec: Path) -> None:
+    result = run(spec, time_limit=0)
+    assert result.recommendation.empty
+    assert "no run is trained yet" in result._repr_html_()
+
+
 @pytest.mark.parametrize("how", ["name", "folder", "file", "newest"])
 def test_a_report_finds_its_sweep(spec: Path, how: str) -> None:
     folder = run(spec).folder
@@ -243,25 +376,25 @@ def test_a_plan_after_a_change_counts_as_run_will(spec: Path) -> None:
 
 
 @pytest.fixture
-def undisturbed(spec: Path) -> tuple[bytes, bytes]:
+def undisturbed(spec: Path) -> list[bytes]:
     """The files of the long sweep, trained in one go."""
     spec.write_text(LONG)
     return views(run(spec, "undisturbed").folder)
 
 
-def started(spec: Path) -> subprocess.Popen[bytes]:
-    """The long sweep, started in a process of its own and caught after some of its runs are stored."""
+def started(spec: Path, before: int = 0) -> subprocess.Popen[bytes]:
+    """The long sweep, started in a process of its own and caught when more runs are stored than `before`."""
     process = subprocess.Popen(command(spec, "--workers", "1"), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     while process.poll() is None:
         time.sleep(0.01)
         # Until the first run is stored there may be no folder, no database, or one that is being made.
         with contextlib.suppress(StoreError), sweep.Store.open(spec.parent / "results" / "small") as store:
-            if store.statuses():
+            if len(store.statuses()) > before:
                 return process
     raise AssertionError(f"the sweep ended by itself: {process.communicate()}")
 
 
-def test_a_killed_sweep_goes_on_to_the_same_bytes(spec: Path, undisturbed: tuple[bytes, bytes]) -> None:
+def test_a_killed_sweep_goes_on_to_the_same_bytes(spec: Path, undisturbed: list[bytes]) -> None:
     for _ in range(2):
         with started(spec) as process:
             process.kill()
@@ -271,7 +404,7 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(spec: Path, undisturbed: tuple
 
 
 @pytest.mark.soak
-def test_a_hundred_kills_cost_nothing_that_was_stored(spec: Path, undisturbed: tuple[bytes, bytes]) -> None:
+def test_a_hundred_kills_cost_nothing_that_was_stored(spec: Path, undisturbed: list[bytes]) -> None:
     random = np.random.default_rng(0)
     folder, stored = spec.parent / "results" / "small", 0
     for _ in range(100):
@@ -304,8 +437,20 @@ def test_a_signal_ends_a_sweep_in_order(spec: Path, number: int, code: int) -> N
 
 
 @pytest.mark.usefixtures("undisturbed")
+def test_a_sweep_that_is_ended_leaves_no_answer_of_fewer_runs(spec: Path) -> None:
+    earlier = run(spec, overrides=["width=4", "learning_rate=0.1"])
+    folder = earlier.folder
+    assert all((folder / name).exists() for name in ANSWER)
+    with started(spec, before=earlier.trained) as process:
+        process.terminate()
+        process.communicate(timeout=10)
+    assert not any((folder / name).exists() for name in ANSWER)
+
+
+@pytest.mark.usefixtures("undisturbed")
 def test_a_second_sweep_is_refused_while_the_first_runs(spec: Path) -> None:
     with started(spec) as process:
+        process.send_signal(signal.SIGSTOP)  # it holds the folder, however long the second takes to start
         second = subprocess.run(command(spec), capture_output=True, text=True, check=False)
         process.kill()
     assert second.returncode == 4

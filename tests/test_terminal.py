@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 import re
-import subprocess
-import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from sweeps_made_up import answered, rows
+from summaries import CARDS, CHECKS, RISING, VALLEY, WORSE, answered, coloured, printed, table, told
+from sweeps_made_up import rows
 
-from lrsweep import catalogue
 from lrsweep.analysis.answer import Answer
-from lrsweep.engine.schedules import factors
-from lrsweep.report import drawing
-from lrsweep.report.coordinates import print_finding, print_legend
-from lrsweep.report.listing import print_drawings, print_rows
-from lrsweep.report.progress import progress
-from lrsweep.report.terminal import print_plan, print_summary
-from lrsweep.vocabulary import Choice, UsageError
-
-VALLEY = {0.001: [1.0, 1.1, 1.2], 0.01: [0.1, 0.11, 0.12], 0.1: [0.5, 0.6, 0.7], 1.0: [9.0, 8.0, None]}
-WORSE = {rate: [None if value is None else value + 0.05 for value in values] for rate, values in VALLEY.items()}
-RISING = {0.1: [0.9, 0.91, 0.92], 1.0: [0.5, 0.51, 0.52]}
-PLAN = {
-    "path": "sweeps/width.yaml",
-    "name": "width",
-    "folder": "results/width",
-    "axes": {"width": [16, 32], "learning_rate": [10.0**-i for i in range(9)], "seed": [0, 1, 2]},
-    "runs": 54,
-    "product": "2 × 9 × 3",
-    "duplicates": 0,
-    "counts": {"done": 4, "new": 50, "stale": 7, "failed": 1},
-    "stacks": 6,
-    "largest_stack": 9,
-    "seconds": 21.3,
-    "workers": 2,
-    "shapes_timed": 2,
-    "disk_bytes": 4_200_000,
-}
+from lrsweep.analysis.cards import Col
+from lrsweep.report.printer import marked
+from lrsweep.report.terminal import print_summary
+from lrsweep.vocabulary import UsageError
 
 
 def two_optimizers(**told: Any) -> Answer:
@@ -60,18 +37,10 @@ def many_settings() -> Answer:
     )
 
 
-def printed(answer: Answer, width: int = 80, encoding: str = "utf-8", **how: Any) -> str:
-    raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding, newline="")
-    print_summary(answer, Console(file=file, width=width), **how)
-    file.flush()
-    return raw.getvalue().decode(encoding)
-
-
-@pytest.mark.parametrize("width", [20, 40, 80, 120])
+@pytest.mark.parametrize("width", [20, 40, 80, 120, 160])
 @pytest.mark.parametrize("make", [two_optimizers, many_settings, lambda: answered(rows(VALLEY))])
 def test_no_line_is_wider_than_the_terminal(make: Any, width: int) -> None:
-    assert max(map(cell_len, printed(make(), width, show_all=True).splitlines())) <= width
+    assert max(map(cell_len, printed(told(make()), width, show_all=True).splitlines())) <= width
 
 
 def test_sentences_do_not_grow_with_the_terminal() -> None:
@@ -79,12 +48,19 @@ def test_sentences_do_not_grow_with_the_terminal() -> None:
     assert max(len(line) for line in lines if "▲" in line) <= 80
 
 
-def test_the_order_is_question_answer_doubt_picture_action_files() -> None:
-    answer = answered(rows(RISING, optimizer="sgd"), rows(VALLEY))
-    text = printed(replace(answer, folder="results/x"), seconds=8.1, trained=18)
+def test_the_order_is_the_readers() -> None:
+    answer = replace(told(answered(rows(RISING, optimizer="sgd"), rows(VALLEY))), folder="results/x")
+    text = printed(answer, seconds=8.1, trained=18)
     parts = ["made-up · digits, all 1,079 training rows · 18 runs in 8.1 s", "objective val_loss at the final epoch"]
-    parts += ["best rate", "▲ sgd: The best rate is the highest tried", "val_loss against learning_rate", "● best"]
-    parts += ["val_loss by epoch", "Use adam at 0.01", "test accuracy 0.810", "Files: results/x/"]
+    parts += ["rates 0.001 0.01 0.1 1", "best rate", "▲ sgd: The best rate is the highest tried"]
+    parts += ["val_loss against learning_rate", "● best", "val_loss by epoch", "No optimizer can be told from adam."]
+    parts += [
+        "At 0.01 val_loss is within 5%",
+        "Use adam at 0.01",
+        "test accuracy 0.810",
+        "expected best_val_accuracy",
+        "Files: results/x/",
+    ]
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
 
@@ -105,22 +81,25 @@ def test_stale_runs_are_shown_with_all() -> None:
 
 
 def test_the_best_setting_stands_first_with_its_numbers() -> None:
-    lines = printed(two_optimizers()).splitlines()
-    at = next(i for i, line in enumerate(lines) if line.startswith("optimizer"))
-    assert lines[at + 1].split() == [
-        "adam",
-        "0.01",
-        "none",
-        "0.110",
-        "±",
-        "0.010",
-        "0.900",
-        "0.1",
-        "1",
-        "of",
-        "12",
+    found = table(printed(two_optimizers()), "optimizer")
+    assert found[1] == ["adam", "0.01", "none", "0.110", "±", "0.010", "0.900", "0.1", "1", "of", "12"]
+    assert found[2][:2] == ["sgd", "0.01"]
+    assert " ".join(found[3]) == "In order of the mean, which alone does not say that settings differ."
+
+
+def test_a_wider_terminal_gets_more_columns() -> None:
+    heads = [" ".join(table(printed(told(two_optimizers()), width), "optimizer")[0]) for width in (56, 80, 120, 200)]
+    assert heads == [
+        "optimizer best rate tied with val_loss accuracy",
+        "optimizer best rate tied with fitted val_loss accuracy stable to",
+        "optimizer best rate tied with fitted val_loss accuracy 95% interval stable to diagnosis epochs to target",
+        "optimizer best rate tied with fitted fitted interval val_loss accuracy seeds 95% interval stable to diagnosis "
+        "epochs to target steps to target diverged",
     ]
-    assert lines[at + 2].split()[:2] == ["sgd", "0.01"]
+
+
+def test_names_stay_where_there_is_hardly_any_room() -> None:
+    assert [line[0] for line in table(printed(two_optimizers(), 20), "optimizer")][1:3] == ["adam", "sgd"]
 
 
 def test_an_edge_is_marked_in_the_table_and_told_beneath() -> None:
@@ -129,23 +108,106 @@ def test_an_edge_is_marked_in_the_table_and_told_beneath() -> None:
     assert "▲ sgd: The best rate is the highest tried (1), so it is not bracketed: add 10." in " ".join(text.split())
 
 
+def test_an_edge_comes_with_the_grid_that_brackets_it() -> None:
+    fine = {0.01: [0.9, 0.91], 0.0316228: [0.5, 0.51], 0.1: [0.3, 0.31]}
+    text = printed(answered(rows(fine, optimizer="sgd"), rows(fine)), 40)
+    assert "\n  -o 'learning_rate={log: [0.01, 1], num: 5}'\n" in text
+    assert "▲ Use" in text
+    assert "learning_rate=" not in printed(answered(rows(VALLEY)))
+
+
+def test_a_choice_of_no_use_is_no_good_news() -> None:
+    answer = answered(rows(VALLEY))
+    useless = {"advice": "No rate tried is of use.", "diagnosis": "collapsed"}
+    document = {**answer.recommendation, "settings": [answer.entries[0] | useless]}
+    assert "\n▲ No rate tried is of use.\n" in printed(replace(answer, recommendation=document))
+
+
+def test_where_settings_have_grids_of_their_own_no_single_one_brackets() -> None:
+    assert "learning_rate=" not in printed(answered(rows(RISING, optimizer="sgd"), rows(VALLEY)))
+
+
+def test_what_a_best_rate_at_an_edge_says_is_coloured_as_a_warning() -> None:
+    text = coloured(answered(rows(RISING)))
+    assert re.search(r"\x1b\[1;33m[^\x1b]*The best rate is the highest", text)
+    assert re.search(r"\x1b\[1;33m[^\x1b]*Use adam", text)
+    assert re.search(r"\x1b\[1;32m[^\x1b]*Use adam", coloured(answered(rows(VALLEY))))
+
+
+def test_times_is_no_sign_of_a_lost_run() -> None:
+    assert marked("× 1.2 2 × 9, 1.6 × the best").spans == []
+    assert len(marked("×  × lost").spans) == 2
+
+
+def test_what_does_not_vary_is_told_unless_it_is_usual() -> None:
+    usual = {"subset": 1.0, "depth": 1, "clip_norm": None}
+    answer = answered(rows(VALLEY, **usual, width=32, schedule="cosine", batch_size=16, epochs=9))
+    line = "rates 0.001 0.01 0.1 1 · optimizer adam · width 32 · schedule cosine · batch 16"
+    assert printed(answer).splitlines()[2:4] == [line, "9 epochs"]
+    assert "depth 3" in printed(answered(rows(VALLEY, depth=3)))
+
+
+def test_the_table_of_a_card_is_shown_where_it_says_more_than_the_table_of_settings() -> None:
+    lines = printed(told(two_optimizers())).splitlines()
+    at = lines.index("No optimizer can be told from adam.")
+    assert lines[at + 1 : at + 5] == ["Lower the rate.", "width  loss", "   16  5.0%", "   32   20%"]
+
+
+def test_all_shows_the_cards_in_full() -> None:
+    lines = printed(told(two_optimizers()), show_all=True).splitlines()
+    at = lines.index("No optimizer can be told from adam.")
+    assert [line.strip() for line in lines[at + 1 : at + 4]] == ["sgd is worse in 2 of 3 seeds.", "ratio", "1.6"]
+    assert "By half." in lines
+
+
+def test_a_long_table_of_a_card_is_for_all() -> None:
+    card = replace(CARDS[1], table=[Col("width", [*range(16, 33)], "setting")])
+    answer = replace(two_optimizers(), cards=(card,))
+    assert "\nwidth\n" not in printed(answer)
+    assert "\nwidth\n" in printed(answer, show_all=True)
+
+
+def test_an_unmet_expectation_shows_what_was_wanted_and_what_was_found() -> None:
+    lines = printed(told(two_optimizers())).splitlines()
+    assert "▲ expected best_val_accuracy >= 0.95, found 0.9" in lines
+    assert "expected: 1 of 2 met" in lines
+    assert "expected: all 1 met" in printed(replace(two_optimizers(), checks=CHECKS[:1])).splitlines()
+
+
+def test_the_files_that_are_there_are_named(tmp_path: Path) -> None:
+    for name in ("runs.csv", "report.html", "sweep.db"):
+        (tmp_path / name).touch()
+    said = " ".join(printed(replace(two_optimizers(), folder=str(tmp_path)), 200).split())
+    assert said.endswith(f"Files: {tmp_path}/ report.html runs.csv")
+
+
 def test_where_only_rates_vary_the_table_is_of_rates() -> None:
-    lines = printed(answered(rows(VALLEY))).splitlines()
-    assert [line.split()[0] for line in lines[3:8]] == ["rate", "0.001", "0.01", "0.1", "1"]
-    assert "● best" in lines[5]
-    assert "1 of 3" in lines[7]
+    found = table(printed(answered(rows(VALLEY))), "rate")
+    assert [line[0] for line in found] == ["rate", "0.001", "0.01", "0.1", "1", "stable"]
+    assert found[2][1:3] == ["●", "best"]
+    assert found[4][-3:] == ["1", "of", "3"]
 
 
-def test_a_second_table_has_every_rate_of_every_setting() -> None:
-    text = printed(two_optimizers(), show_all=True)
-    assert text.count("● best") == 3  # two settings, and the legend
-    assert sum(line.split()[1:2] == ["0.001"] for line in text.splitlines()) == 2
+def test_what_a_table_of_rates_has_no_column_for_stands_beneath() -> None:
+    text = printed(told(answered(rows(VALLEY))))
+    assert "\nfitted rate 0.012 (95% interval 0.011–0.014) · stable to 0.1\n" in text
+    assert "fitted rate" not in printed(answered(rows(VALLEY, optimizer="adam")))
+
+
+def test_all_has_a_table_of_rates_for_every_setting_with_the_evidence() -> None:
+    lines = printed(told(two_optimizers()), 120, show_all=True).splitlines()
+    for name in ("adam", "sgd"):
+        at = lines.index(name)
+        assert lines[at + 1].split()[:5] == ["rate", "val_loss", "accuracy", "diagnosis", "evidence"]
+        assert [line.split()[0] for line in lines[at + 2 : lines.index("", at)]][:2] == ["0.001", "0.01"]
+    text = " ".join(" ".join(lines).split())
+    assert "too slow the training loss still falls by a" in text
 
 
 def test_by_shows_the_best_setting_for_each_value() -> None:
     answer = answered(*(rows(v, width=w, optimizer=o) for w in (16, 32) for o, v in (("sgd", WORSE), ("adam", VALLEY))))
-    lines = printed(answer, by="width").splitlines()
-    assert [line.split()[:2] for line in lines[3:6]] == [["width", "optimizer"], ["16", "adam"], ["32", "adam"]]
+    found = table(printed(answer, by="width"), "width")
+    assert [line[:2] for line in found] == [["width", "optimizer"], ["16", "adam"], ["32", "adam"]]
 
 
 def test_the_best_of_a_key_are_chosen_by_rank_and_shown_in_its_order() -> None:
@@ -155,9 +217,8 @@ def test_the_best_of_a_key_are_chosen_by_rank_and_shown_in_its_order() -> None:
         "warmup": VALLEY,
     }
     answer = answered(*(rows(values, growth=growth) for growth, values in best.items()))
-    assert [line.split()[0] for line in printed(answer, by="growth", top=1).splitlines()[3:5]] == ["growth", "warmup"]
-    lines = printed(answer, by="growth", top=2).splitlines()
-    assert [line.split()[0] for line in lines[4:6]] == ["none", "warmup"]
+    assert [line[0] for line in table(printed(answer, by="growth", top=1), "growth")][:2] == ["growth", "warmup"]
+    assert [line[0] for line in table(printed(answer, by="growth", top=2), "growth")][1:3] == ["none", "warmup"]
 
 
 def grows(*plans: str) -> Answer:
@@ -182,19 +243,19 @@ def grows(*plans: str) -> Answer:
     ],
 )
 def test_a_mapping_is_told_by_what_differs(plans: list[str], cells: list[str]) -> None:
-    lines = printed(grows(*plans)).splitlines()
-    table = lines[3 : lines.index("", 3)]
-    assert len(table) == 1 + 2 * len(plans)
-    assert {cell for cell in cells if any(f"{cell}  " in line for line in table)} == set(cells)
-    assert "accuracy" in table[0]
-    assert ("tied with" in table[0]) == (max(map(len, cells)) < 15)
+    found = table(printed(grows(*plans)), "growth")
+    lines = [" ".join(line) for line in found]
+    assert len(lines) == 1 + 2 * len(plans) + 1  # head and note
+    assert {cell for cell in cells if any(cell in line for line in lines)} == set(cells)
+    assert "best rate tied with val_loss" in lines[0]
+    assert ("accuracy" in lines[0]) == (max(map(len, cells)) < 15)
 
 
 def test_rates_by_layer_are_told_by_what_differs() -> None:
     texts = ["1", "{decay: 0.5}", "{first: 0.1, hidden: 1, last: 1}", "{first: 0.1, hidden: 2, last: 1}"]
-    lines = printed(answered(*(rows(VALLEY, layer_rates=text) for text in texts)), show_all=True).splitlines()
-    told = ["1", "decay 0.5", "first 0.1", "first 0.1, hidden 2"]
-    assert [line.split("   ")[0].rstrip().removesuffix("  0.01") for line in lines[4:8]] == told
+    found = table(printed(answered(*(rows(VALLEY, layer_rates=text) for text in texts))), "layer_rates")
+    words = [" ".join(line).partition(" 0.01 none")[0] for line in found[1:5]]
+    assert words == ["1", "decay 0.5", "first 0.1", "first 0.1, hidden 2"]
 
 
 def test_pictures_are_named_by_what_differs_among_them() -> None:
@@ -205,20 +266,13 @@ def test_pictures_are_named_by_what_differs_among_them() -> None:
     assert not {"warm_restarts", "[...]", "width 32", "at_epoch"} & {*re.split(r"  +|, ", picture)}
 
 
-def test_stale_and_planned_runs_are_told_by_what_differs() -> None:
+def test_stale_runs_are_told_by_what_differs() -> None:
     answer = grows("", "5 64 keep", "5 64 warmup")
     text = printed(replace(answer, stale=answer.runs.iloc[::12]), width=120, show_all=True)
     stale = text[text.index("Stale runs") :]
     assert [
         word for line in stale.splitlines()[2:8] for word in line.split() if word in ("none", "keep", "warmup")
     ] == [*("keep", "keep", "warmup", "warmup", "none", "none")]
-    file, texts = io.StringIO(), answer.about["axes"]["growth"]
-    plan = {**PLAN, "axes": {**PLAN["axes"], "growth": texts}}
-    listed = [
-        (f"r{i}", "new", {"width": 16, "growth": text, "learning_rate": 0.1, "seed": 0}) for i, text in enumerate(texts)
-    ]
-    print_plan({**plan, "runs_list": listed}, Console(file=file, width=80))
-    assert [line.split()[-1] for line in file.getvalue().splitlines()[-4:-1]] == ["none", "keep", "warmup"]
 
 
 def test_by_refuses_what_does_not_vary() -> None:
@@ -227,16 +281,16 @@ def test_by_refuses_what_does_not_vary() -> None:
 
 
 def test_top_shows_so_many_and_says_what_is_left() -> None:
-    lines = printed(many_settings(), top=2).splitlines()
-    assert lines[5] != ""
-    assert lines[6] == ""
-    assert "25 more settings: --top 27 shows them all." in lines
+    found = table(printed(many_settings(), top=2), "width", "activation")
+    assert len(found) == 1 + 2 + 2
+    assert " ".join(found[-1]) == "25 more settings: --top 27 shows them all."
 
 
 def test_each_dataset_has_its_own_sentence() -> None:
-    text = printed(answered(rows(WORSE, dataset="hard"), rows(VALLEY, dataset="easy")))
-    assert "For hard use adam at 0.01" in text
-    assert "For easy use adam at 0.01" in text
+    text = printed(told(answered(rows(WORSE, dataset="hard"), rows(VALLEY, dataset="easy"))))
+    parts = ["hard: At 0.01 val_loss is", "For hard use adam at 0.01", "easy: At 0.01 val_loss is", "For easy use adam"]
+    assert [text.count(part) for part in parts] == [1, 1, 1, 1]
+    assert sorted(parts, key=text.index) == parts
 
 
 def test_nothing_to_recommend_is_said_without_a_picture() -> None:
@@ -255,7 +309,9 @@ def test_failures_are_told_with_the_first_reason() -> None:
 def test_no_runs_yet_is_a_summary_too() -> None:
     full = two_optimizers()
     counts = {**full.counts, "done": 0, "new": 24}
-    empty = Answer(full.about, counts, full.runs[:0], full.curves[:0], full.ranking[:0], {"settings": []})
+    empty = Answer(
+        full.about, counts, full.runs[:0], full.curves[:0], full.timings[:0], full.ranking[:0], {"settings": []}
+    )
     assert "▲ 24 runs not trained yet" in printed(empty)
 
 
@@ -281,211 +337,15 @@ def test_a_dumb_terminal_gets_plain_text() -> None:
     assert "\x1b" not in file.getvalue()
 
 
-def test_the_picture_marks_the_best_and_the_lost() -> None:
-    picture = drawing.panel([0.1, 1, 10], [1, 0.01, float("inf")], 1, [0.1, 1], (9, 3), (0.01, 1), True, (0.1, 10))
-    assert [line.find(drawing.BEST) for line in picture] == [-1, -1, 4, -1]
-    assert picture[0].endswith(drawing.LOST)
-    assert picture[3] == "━━━━━────"
+def test_the_picture_marks_the_fitted_rate_and_the_limit_of_stability() -> None:
+    lines = printed(told(two_optimizers())).splitlines()
+    axis = next(line for line in lines if "◆" in line and "└" in line)
+    above = lines[lines.index(axis) - 1]
+    assert axis.index("◆") == 10 + round(math.log10(12.3) / 3 * 83) // 2  # 42 characters of two dots, over 3 decades
+    assert axis.index("┊") == above.index("┊") == 10 + round(2.5 / 3 * 83) // 2  # midway from 0.1 to 1
 
 
-def test_the_picture_marks_where_a_loss_leaves_it() -> None:
-    picture = drawing.panel([0.1, 1, 10], [0.1, 1e30, 0.2], 0, [], (9, 3), (0.1, 2), True, (0.1, 10))
-    assert picture[0][4] == drawing.ABOVE
-
-
-def test_the_picture_of_a_score_has_the_bad_at_the_bottom() -> None:
-    picture = drawing.panel([0.1, 1, 10], [0.5, 0.9, float("-inf")], 1, [], (9, 3), (0.0, 0.9), False, (0.1, 10))
-    assert picture[0][4] == drawing.BEST
-    assert picture[2][8] == drawing.LOST
-
-
-def test_the_plan_in_five_lines() -> None:
-    file = io.StringIO()
-    print_plan(PLAN, Console(file=file, width=80))
-    assert file.getvalue().splitlines() == [
-        "sweeps/width.yaml · name width · results/width/",
-        "  axes   width 16 32 · learning_rate 9 from 1e-08 to 1 · seed 3",
-        "  runs   54 = 2 × 9 × 3     done 4   new 50   stale 7   failed 1",
-        "  stacks 6, up to 9 runs each",
-        "  about  21 s with 2 workers (timed here: 3 steps of 2 shapes) · 4.2 MB on disk",
-    ]
-
-
-def test_the_plan_tells_of_runs_that_are_one() -> None:
-    file = io.StringIO()
-    print_plan({**PLAN, "duplicates": 1200}, Console(file=file, width=80))
-    lines = file.getvalue().splitlines()
-    assert lines[3] == "  alike  1,200 more, the same as one of these in all that acts: counted once"
-
-
-def test_the_plan_lists_runs_when_asked() -> None:
-    file = io.StringIO()
-    listed = [("r1", "new", {"width": 16, "depth": 1, "learning_rate": 0.1, "seed": 0})]
-    print_plan({**PLAN, "runs_list": listed}, Console(file=file, width=80))
-    assert [line.split() for line in file.getvalue().splitlines()[6:8]] == [
-        ["run_id", "status", "width", "learning_rate", "seed"],
-        ["r1", "new", "16", "0.1", "0"],
-    ]
-
-
-def test_a_finished_plan_says_so() -> None:
-    file = io.StringIO()
-    print_plan({**PLAN, "stacks": 0}, Console(file=file, width=80))
-    assert "about  nothing to train: every run is done" in file.getvalue()
-
-
-def test_a_registry_is_listed() -> None:
-    file = io.StringIO()
-    row = {"name": "sgd", "settings": {"weight_decay": 0.0}, "description": "p ← p − rate·g", "source": "Robbins 1951"}
-    print_rows([row], Console(file=file, width=80))
-    assert file.getvalue().splitlines() == ["sgd · weight_decay 0", "  p ← p − rate·g", "  Robbins 1951", ""]
-
-
-def test_a_long_entry_breaks_between_settings_formulas_and_paragraphs() -> None:
-    file = io.StringIO()
-    settings = {"alpha": 0.99, "momentum_decay": 0.004}
-    text = "s ← s + g²; p ← p − rate·g / (√s + eps).\nThen it rests."
-    row = {"name": "rule", "settings": settings, "description": text, "source": "Duchi et al. 2011; torch"}
-    print_rows([row], Console(file=file, width=34))
-    assert file.getvalue().splitlines() == [
-        "rule · alpha 0.99",
-        "  momentum_decay 0.004",
-        "  s ← s + g²;",
-        "  p ← p − rate·g / (√s + eps).",
-        "  Then it rests.",
-        "  Duchi et al. 2011; torch",
-        "",
-    ]
-
-
-@pytest.mark.parametrize("what", ["datasets", "optimizers", "schedules"])
-@pytest.mark.parametrize("width", [40, 80, 200])
-def test_no_line_of_a_list_is_wider_than_the_terminal(what: str, width: int) -> None:
-    file = io.StringIO()
-    print_rows(catalogue.entries(what), Console(file=file, width=width))
-    assert max(map(cell_len, file.getvalue().splitlines())) <= min(width, 80)
-
-
-def drawn(width: int, encoding: str = "utf-8") -> str:
-    """All schedules as pictures."""
-    raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding, newline="")
-    print_drawings(list(catalogue.drawings()), catalogue.entries("schedules"), Console(file=file, width=width))
-    file.flush()
-    return raw.getvalue().decode(encoding)
-
-
-@pytest.mark.parametrize(("width", "beside"), [(40, 1), (80, 2), (120, 3)])
-def test_pictures_of_schedules_stand_side_by_side_as_fit(width: int, beside: int) -> None:
-    lines = drawn(width).splitlines()
-    assert max(map(cell_len, lines)) <= width
-    assert max(line.count("└") for line in lines) == beside
-    assert sum(line.count("└") for line in lines) == 17  # 13 schedules, two more modes, a momentum, a loss
-
-
-def test_pictures_of_schedules_have_neither_colour_nor_more_than_ascii_where_that_is_asked() -> None:
-    assert "\x1b" not in drawn(80)
-    assert "   1 |****" in drawn(80, "ascii")
-
-
-def test_a_graph_goes_from_the_left_to_the_right_and_up_to_the_top() -> None:
-    assert drawing.graph([2, 0], (4, 2), (0, 2)) == ["   2 ┤⠑⢄", "   0 ┤  ⠑⢄", "     └────"]
-
-
-def test_drawings_are_the_tables_that_runs_have() -> None:
-    found = {(one["schedule"], *one["settings"].values()): one for one in catalogue.drawings()}
-    choice = Choice("triangular", (("mode", "triangular2"), ("cycles", 3), ("start", 0.25), ("end", 0.1)))
-    assert found["triangular", "triangular2"]["factors"] == factors(choice, 101).tolist()
-    assert found["one_cycle",]["momenta"][0] == 0.95
-    assert min(found["one_cycle",]["momenta"]) == pytest.approx(0.85, abs=1e-3)
-
-
-def test_what_reacts_is_drawn_on_a_loss_that_falls_stands_still_rises_and_falls() -> None:
-    found = {one["schedule"]: one for one in catalogue.drawings() if "loss" in one}
-    assert found.keys() == {"plateau", "bold_driver"}
-    plateau, bold = found["plateau"]["factors"], found["bold_driver"]["factors"]
-    assert (plateau[0], plateau[26], plateau[27], plateau[-1]) == (1, 1, 0.1, 0.1)  # 11 epochs no better than the 16th
-    assert bold[16] == pytest.approx(1.05**15)  # 15 falls
-    assert bold[29] == bold[16]  # equal losses
-    assert bold[32] == pytest.approx(bold[29] / 8)  # 3 rises
-    assert bold[-1] == pytest.approx(bold[32] * 1.05**8)
-
-
-LAYER = {"slopes": [0.0, -0.4], "slope": -0.4, "activations": [[1.0, 2.0], [1.0, 0.0123], [1.0, 300.0]]}
-FINDING = {
-    "setting": {"parametrization": "mup", "optimizer": "adam", "depth": 1},
-    **{"rate": 0.01, "widths": [8, 16, 32], "widths_from": "file", "seeds": 3, "advice": "mup: so it is"},
-    "layers": [{"layer": "hidden 1", **LAYER, "verdict": "passes"}, {"layer": "logits", **LAYER, "verdict": "fails"}],
-}
-
-
-def found(finding: dict[str, Any], width: int = 80) -> list[str]:
-    """What is printed of a coordinate check's finding."""
-    file = io.StringIO()
-    print_finding(finding, Console(file=file, width=width))
-    return [line.rstrip() for line in file.getvalue().splitlines()]
-
-
-def test_a_coordinate_check_is_a_table_of_layers_and_a_sentence() -> None:
-    assert found(FINDING) == [
-        "mup, adam, depth 1 · rate 0.01 · 3 seeds",
-        "width        8      16   32  slope",
-        "hidden 1  2.00  0.0123  300  -0.40  passes",
-        "logits    2.00  0.0123  300  -0.40  ▲ fails",
-        "",
-        "mup: so it is.",
-        "",
-    ]
-
-
-def test_widths_that_are_not_the_files_are_told() -> None:
-    assert found({**FINDING, "widths_from": "base_width"})[0].endswith("3 seeds · base_width × 1 to 16")
-
-
-def test_a_slope_that_cannot_be_told_is_a_dash() -> None:
-    lost = {**LAYER, "layer": "logits", "slope": float("nan"), "activations": [[float("inf")]] * 3, "verdict": "fails"}
-    assert found({**FINDING, "layers": [lost]})[2].split() == ["logits", *"––––", "▲", "fails"]
-
-
-@pytest.mark.parametrize("width", [36, 80])
-def test_a_coordinate_check_fits_the_terminal(width: int) -> None:
-    many = {**FINDING, "widths": [2**i for i in range(12)]}
-    layers = [{**LAYER, "layer": "hidden 1", "activations": [[0.0, 1.23e-5]] * 12, "verdict": "borderline"}]
-    lines = found({**many, "layers": layers}, width)
-    assert max(map(cell_len, lines)) <= width
-    assert "▲ borderline" in lines[-4]
-
-
-def test_the_legend_tells_what_passes() -> None:
-    file = io.StringIO()
-    print_legend(3, Console(file=file, width=80))
-    assert "the largest of steps 1 to 3" in " ".join(file.getvalue().split())
-    assert "passes below 0.1 in size and fails above 0.3" in " ".join(file.getvalue().split())
-
-
-def test_progress_is_silent_where_nobody_watches() -> None:
-    file = io.StringIO()
-    with progress(10, console=Console(file=file)) as update:
-        update(5, 10, "adam 0.1", 0)
-    assert file.getvalue() == ""
-
-
-def test_progress_shows_runs_pace_and_the_best_and_is_gone_at_the_end() -> None:
-    file = io.StringIO()
-    with progress(10, console=Console(file=file, width=80, force_terminal=True, _environ={"TERM": "xterm"})) as update:
-        update(5, 10, "adam [/red]", 2)
-    text = file.getvalue()
-    assert "5/10 runs" in text
-    assert "best so far  adam [/red] · diverged 2" in text
-    assert text.endswith("\x1b[1A\x1b[2K")
-
-
-def test_progress_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(10, console=Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"})):
-        print("data")
-    assert capsys.readouterr().out == "data\n"
-
-
-def test_plan_and_list_do_without_pandas() -> None:
-    code = "import sys; import lrsweep.report.terminal; sys.exit('pandas' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_names_beside_a_picture_say_where_it_goes_wrong() -> None:
+    lines = [line.rpartition("  ")[2] for line in printed(told(two_optimizers())).splitlines()]
+    at = lines.index("adam")
+    assert lines[at + 1 : at + 4] == ["◆ 0.012", "too slow to 0.001", "diverged from 1"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lrsweep.analysis.cards import Card, Findings, deal
@@ -12,11 +13,25 @@ from lrsweep.analysis.diagnosis import diagnose
 from lrsweep.analysis.expectations import Check, check
 from lrsweep.analysis.fit import fit
 from lrsweep.analysis.profiles import profiles
-from lrsweep.analysis.ranking import lower_is_better, objective_column, rank
+from lrsweep.analysis.ranking import RATE, by_setting, lower_is_better, objective_column, rank, varying
 from lrsweep.analysis.recommend import Entry, label, recommend
+from lrsweep.vocabulary import Array, Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
+
+RANKED = (
+    *("rank", "tied", "n_seeds", "n_diverged", "objective_mean", "objective_std", "objective_low", "objective_high"),
+    *("val_loss_mean", "val_accuracy_mean", "test_accuracy_mean"),
+    *("diagnosis", "evidence", "epochs_to_target", "examples_to_target"),
+)
+"""The columns of ranking.csv after the settings and the rate; in regression with R² in place of accuracies."""
+
+INTERVALS = {"tie_interval": ("tie_low", "tie_high"), "fitted_interval": ("fitted_low", "fitted_high")}
+"""Entries that are pairs, and the columns that a frame has for them."""
+
+Positions = dict[tuple[Scalar | None, ...], Array]
+"""The rows of each setting."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,8 +39,8 @@ class Answer:
     """All that a report shows. `about` is what the conductor stored of the sweep, `counts` are the store's.
 
     `ranking` has a row per setting and rate, `recommendation` is the document, `cards` say what each axis does,
-    `checks` what became of the file's expectations. `stale` are the runs that the sweep file is without; they are not
-    ranked. `folder` is where the files are.
+    `checks` what became of the file's expectations. `stale` are the runs that the sweep file is without, if that
+    was asked for; they are not ranked. `folder` is where the files are.
     """
 
     about: Mapping[str, Any]
@@ -39,11 +54,17 @@ class Answer:
     checks: tuple[Check, ...] = ()
     stale: pd.DataFrame | None = None
     folder: str = ""
+    _known: dict[int, Positions] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
         """The sentence to act on; the frames would fill the screen."""
-        said = self.entries[0]["advice"].split("\n")[0] if self.entries else "no run is trained yet"
-        return f"<Answer of {self.about['name']}: {said}>"
+        return f"<Answer of {self.about['name']}: {self.sentence}>"
+
+    @property
+    def sentence(self) -> str:
+        """The first one of the best setting's advice."""
+        advice: str = self.entries[0]["advice"] if self.entries else "no run is trained yet"
+        return advice.split("\n")[0]
 
     @property
     def objective(self) -> str:
@@ -65,15 +86,77 @@ class Answer:
         words = label(entry["setting"], str(self.ranking["optimizer"].iloc[0]))
         return f"{entry['setting']['dataset']}: {words}" if "dataset" in entry["setting"] else words
 
+    def file(self) -> dict[str, Any]:
+        """The document of recommendation.json."""
+        return {**self.recommendation, "cards": [card.document() for card in self.cards]}
+
     def document(self) -> dict[str, Any]:
-        """What `--json` prints: recommendation.json, with the counts."""
-        return {**self.recommendation, "counts": dict(self.counts)}
+        """What `--json` prints: recommendation.json, with the counts and what became of the expectations."""
+        checks = [check.document() for check in self.checks]
+        return {**self.file(), "counts": dict(self.counts), "expect": checks}
+
+    def ranking_columns(self) -> dict[str, list[Scalar | None]]:
+        """The content of ranking.csv: a row per setting and rate; None is what does not apply."""
+        table, axes = self.ranking, self.about["axes"]
+        columns = {key: as_in_the_file(table[key].tolist(), axes.get(key)) for key in self.about["settings"]}
+        regression = any(dataset["task"] == "regression" for dataset in self.about["datasets"].values())
+        for name in (RATE, *RANKED):
+            column = name.replace("accuracy", "r2") if regression else name
+            values = table[column].tolist() if column in table else [None] * len(table)
+            columns[column] = [*map(whole_or_none, values)] if name.endswith("_to_target") else values
+        return columns
+
+    def table(self) -> pd.DataFrame:
+        """The recommendation as a frame: a row per setting, best first, its settings and then the entry's keys.
+
+        An interval is two columns: `tie_low` and `tie_high`, `fitted_low` and `fitted_high`.
+        """
+        import pandas as pd
+
+        rows = []
+        for entry in self.entries:
+            row = dict(entry["setting"])
+            for key, value in entry.items():
+                if key in INTERVALS:
+                    row |= zip(INTERVALS[key], value or (None, None), strict=True)
+                elif key != "setting":
+                    row[key] = value
+            rows.append(row)
+        return pd.DataFrame(rows)
 
     def rows(self, frame: pd.DataFrame, entry: Entry) -> pd.DataFrame:
         """The rows of an entry's setting in `ranking` or `runs`."""
-        for column, value in entry["setting"].items():
-            frame = frame[frame[column].isna() if value is None else frame[column] == value]
-        return frame
+        places = self._known.get(id(frame))
+        if places is None:
+            places = positions(frame, self.about)
+            if frame is self.ranking or frame is self.runs:  # an id is a frame's own only as long as that is there
+                self._known[id(frame)] = places
+        return frame.iloc[places.get(tuple(entry["setting"].values()), [])]
+
+
+def positions(frame: pd.DataFrame, about: Mapping[str, Any]) -> Positions:
+    """The rows of each setting in the runs or in their ranking, by the values that tell it apart."""
+    groups, columns = by_setting(frame, about), varying(about)
+    first = frame[columns].iloc[[rows[0] for rows in groups]]
+    values = [as_in_the_file(first[column].tolist(), about["axes"][column]) for column in columns]
+    return dict(zip(zip(*values, strict=True) if columns else [()] * len(groups), groups, strict=True))
+
+
+def as_in_the_file(cells: Sequence[Any], values: Sequence[Scalar | None] | None) -> list[Scalar | None]:
+    """A setting's cells as the sweep file has them, if these are its `values`; None: it has only one.
+
+    A column of a frame turns 16 into 16.0 and nothing into nan.
+
+    >>> as_in_the_file([16.0, float("nan")], [16, None])
+    [16, None]
+    """
+    own = {value: value for value in (cells if values is None else values) if value == value}
+    return [own.get(cell) for cell in cells]
+
+
+def whole_or_none(value: float) -> int | None:
+    """A whole number, which a column with gaps holds as 16.0 and nan."""
+    return int(value) if math.isfinite(value) else None
 
 
 def answer(
@@ -90,7 +173,7 @@ def answer(
     ranking = ranking.join(diagnose(ranking, runs, curves, about)).join(cost(ranking, runs, curves, timings, about))
     found = profiles(runs, about)
     fits = [fit(profile, lower_is_better(objective_column(about))) for profile in found]
-    recommendation = recommend(ranking, runs, about, fits, not counts["new"])
+    recommendation = recommend(ranking, about, fits, not counts["new"])
     cards = deal(Findings(about, runs, ranking, recommendation, found, fits))
     checks = check(about, counts, ranking, recommendation)
     return Answer(about, counts, runs, curves, timings, ranking, recommendation, cards, checks, stale, folder)

@@ -1,16 +1,367 @@
-"""What is wrong with each rate, or that nothing is, and the evidence for it."""
+"""What is wrong with each rate, or that nothing is, and the evidence for it: from the curves of training.
+
+Every run is measured, and a rate is judged by its seeds: one that diverged, ended unstable or collapsed decides; how
+far a rate is from the best goes by means, as the ranking does, and what shape its curves have by medians. The diagnosis
+is about training, so it looks at the losses, whatever the objective.
+
+The thresholds were chosen on 120 cases (a setting at a rate, three seeds) of digits, breast_cancer, wine, iris and
+diabetes, labelled by eye from their curves; the numbers below are of those. They agree with 113 of the labels, and with
+56 of 60 further cases, labelled without knowing what the thresholds would say. `tests/studies/labels.py` draws them
+all, and `tests/golden/labelled_curves.json` holds the last 60.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from lrsweep.analysis.curves import best_rows, by_length, ranking_rows
+from lrsweep.analysis.ranking import RATE, SMALLEST, ends_above_untrained
+from lrsweep.analysis.recommend import written
+from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, FINISHED, STOPPED, Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
+QUARTER = 0.25
+"""The end of training is its last quarter, but at least FEW epochs, or all that there are."""
 
-def diagnose(
+EIGHTH = 0.125
+"""Over so much of training, but at least two epochs, validation loss is averaged before its minimum is sought."""
+
+FEW = 3
+"""Epochs that it takes to show a swing, or a minimum that is not the end."""
+
+NEAR_CHANCE = 0.03
+"""A training loss that is not this share below that of the best constant prediction tells that nothing was learned."""
+
+NEGLIGIBLE = 0.01
+"""A loss below this share of chance is as good as 0: there, a tenfold rise harms nobody."""
+
+SWING = 0.07
+"""Oscillating: towards the end the log of the training loss rises by this an epoch. What looked oscillating had 0.09 or
+more, the rest 0.03 at most, but for one case that overfits, with 0.09."""
+
+RESTARTED = 1.2
+"""The loss may rise in an epoch whose rate is this many times that of the one before: by design, as in a restart."""
+
+BEHIND = 1.2
+"""A loss this many times the best rate's is behind. What looked too slow had 1.26 times the training loss, or more."""
+
+LACKING = 0.03
+"""A rate is also behind that lacks this share of the way that the best rate's validation loss came from untrained:
+where that way is short, as in regression, the ratio stays small. What looked too slow lacked 0.04 or had 1.20 times the
+loss, what looked good at a low rate 0.02 and 1.19 at most. Beyond the best rate it takes both, since there 1.39 times a
+small loss, with 0.02 lacking, still looked good."""
+
+RISEN = 1.12
+"""Overfitting: validation loss ends at this many times its minimum. What looked overfitting had 1.15 or more, but for
+two cases, what looked good 1.10 at most, but for one with 1.13."""
+
+LONGEST = 90
+"""Characters of the evidence."""
+
+SHAPE = (
+    *("untrained", "train", "late", "falls", "swing", "rises", "highest", "peak", "peak_in"),
+    *("validated", "val_untrained", "val", "val_fall", "val_late", "risen", "lowest_in", "went_on"),
+)
+"""What is measured on the curves of a run; losses have the names of what they are of."""
+
+FLAGS = ("finished", "diverged", "stopped", "unfit", "unstable", "collapsed", "starting")
+"""What seeds are counted by. `unfit`: failed or crashed; `starting`: no better than chance, but on the way there."""
+
+LOSSES = ("train", "val", "origin", "best_train", "best_val")
+"""What is compared with the best rate: means, as in the ranking."""
+
+
+def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
+    """`diagnosis` and `evidence` of each row of the ranking.
+
+    The diagnosis is None where no seed finished or diverged, which says nothing about the rate.
+    """
+    rows = ranking_rows(ranking, runs, about)
+    measured = measure(ranking, rows, runs, curves, about)
+    return _told(_over_seeds(measured, rows)).set_index(ranking.index)
+
+
+def diagnose_runs(
     ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """`diagnosis` and `evidence` of each row of the ranking."""
-    return ranking.assign(diagnosis=None, evidence=None)[["diagnosis", "evidence"]]
+    """`diagnosis` and `evidence` of each run, judged by itself; `ranking` tells which rate to compare it with."""
+    measured = measure(ranking, ranking_rows(ranking, runs, about), runs, curves, about)
+    return _told(_over_seeds(measured, np.arange(len(runs)))).set_index(runs.index)
+
+
+def chance(runs: pd.DataFrame, about: Mapping[str, Any]) -> Array:
+    """The loss of the best constant prediction, (len(runs),): entropy of the classes, variance of the target (or 1)."""
+    known = about["datasets"]
+    even = {label: np.log(data["n_classes"]) if data["n_classes"] else np.nan for label, data in known.items()}
+    losses = runs["dataset"].map({label: data.get("chance", even[label]) for label, data in known.items()})
+    values = runs["dataset"].isin([label for label, data in known.items() if data["task"] == "regression"])
+    scaled = runs["standardize"].ne(False) if "standardize" in runs else True
+    return np.asarray(losses.mask(values & scaled, 1.0), float)
+
+
+def measure(
+    ranking: pd.DataFrame, rows: Array, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]
+) -> pd.DataFrame:
+    """What the diagnosis rests on, a row per run; nan where a run has nothing of it, as where it did not finish.
+
+    `rows` (len(runs),) are the runs' positions in the ranking.
+    """
+    chances = chance(runs, about)
+    finished = (runs["status"] == FINISHED).to_numpy()
+    found = {name: np.full(len(runs), np.nan) for name in ("epochs", *SHAPE)}
+    for at, values in by_length(runs, curves, ("train_loss", "val_loss", "learning_rate")):
+        found["epochs"][at] = epochs = values.shape[2] - 1
+        whole = at[finished[at]]
+        if epochs and len(whole):
+            train, val, rate = values[:, finished[at]]
+            for name, one in shape(train, val, rate, chances[whole]).items():
+                found[name][whole] = one
+    losses = runs.reindex(columns=["train_loss", "initial_loss"]).astype(float)
+    at_chance = np.abs(losses["train_loss"] / chances - 1) < NEAR_CHANCE
+    table = runs[[RATE, "status"]].assign(
+        **found,
+        chance=chances,
+        end=losses["train_loss"],
+        start=losses["initial_loss"],
+        finished=finished,
+        diverged=runs["status"] == DIVERGED,
+        stopped=runs["status"] == STOPPED,
+        unfit=runs["status"].isin([FAILED, CRASHED]),
+        unstable=finished & ends_above_untrained(runs) & ~at_chance,
+    )
+    return _against_best(table, rows, best_rows(ranking, about), ranking)
+
+
+def shape(train: Array, val: Array, rate: Array, chances: Array) -> dict[str, Array]:
+    """The SHAPE of curves (n, E + 1) of E > 0 epochs, (n,) each. Without validation loss, nan, training loss is it."""
+    epochs, each = train.shape[1] - 1, np.arange(len(train))
+    last = end_of_training(epochs)
+    validated = ~np.isnan(val[:, -1])
+    val = np.where(validated[:, None], val, train)
+    floor = NEGLIGIBLE * chances[:, None]
+    steps = np.diff(np.log(np.fmax(train[:, -last - 1 :], floor)))
+    ups = np.where(rate[:, -last:] >= RESTARTED * rate[:, -last - 1 : -1], 0, steps.clip(0))
+    rises = (ups > 0).sum(axis=1)
+    few = min(epochs, max(2, round(epochs * EIGHTH)))
+    train_means, val_means = running_means(train, few), np.fmax(running_means(val, few), floor)
+    late = np.fmin(train[:, -1], train[:, -last:].mean(axis=1))
+    lowest, val_late = val_means.argmin(axis=1), np.fmin(val_means[:, -1], np.fmax(val[:, -1], floor[:, 0]))
+    return {
+        "untrained": train[:, 0],
+        "train": train[:, -1],
+        "late": late,
+        "falls": (np.diff(train[:, -last - 1 :]) < 0).all(axis=1),
+        # A single rise is no swing, but an accident or new neurons.
+        "swing": np.where((rises > 1) & (epochs >= FEW), ups.mean(axis=1), 0),
+        "rises": rises,
+        "highest": np.exp(ups.max(axis=1)),
+        "peak": train[:, 1:].max(axis=1),
+        "peak_in": train[:, 1:].argmax(axis=1) + 1,
+        "validated": validated,
+        "val_untrained": val[:, 0],
+        "val": val[:, -1],
+        "val_fall": 1 - val[:, -1] / np.fmax(val[:, -last - 1], SMALLEST),
+        "val_late": val_late,
+        "risen": val_late / val_means[each, lowest] if epochs >= FEW else np.ones(len(val)),
+        "lowest_in": np.where(lowest > 0, lowest + few - 1, 0),
+        "went_on": late < train_means[each, lowest],
+    }
+
+
+def end_of_training(epochs: int) -> int:
+    """How many epochs the end of training is.
+
+    >>> [end_of_training(epochs) for epochs in (1, 2, 4, 20, 40)]
+    [1, 2, 3, 5, 10]
+    """
+    return min(epochs, max(FEW, round(epochs * QUARTER)))
+
+
+def running_means(curves: Array, last: int) -> Array:
+    """Epoch 0 as it is, then the means over `last` epochs: (n, E + 1) -> (n, E - last + 2)."""
+    return np.concatenate([curves[:, :1], sliding_window_view(curves[:, 1:], last, axis=1).mean(axis=2)], axis=1)
+
+
+def _against_best(table: pd.DataFrame, rows: Array, bests: Array, ranking: pd.DataFrame) -> pd.DataFrame:
+    """Adds to the measures of runs those of the best rate, a row of the ranking for each of its rows, and what follows.
+
+    `side` is where the rate is from the best: -1 below, 1 above.
+    """
+    best = table[["train", "val"]].groupby(rows).mean().reindex(bests[rows]).to_numpy()
+    side = np.sign(table[RATE] - ranking[RATE].to_numpy()[bests[rows]])
+    no_better = (1 - NEAR_CHANCE) * table["chance"]
+    nothing = table["finished"] & (table["late"] >= no_better) & ~table["unstable"]
+    slow = (side < 0) | ((table["falls"] == 1) & ((side == 0) | (best[:, 0] >= no_better)))
+    here = table["late"] <= np.fmax(table["untrained"], (1 + NEAR_CHANCE) * table["chance"])
+    return table.assign(
+        side=side,
+        best_train=best[:, 0],
+        best_val=best[:, 1],
+        origin=table["val_untrained"].fillna(table["chance"]),
+        collapsed=nothing & ~slow & here,
+        starting=nothing & slow,
+    )
+
+
+def _over_seeds(measured: pd.DataFrame, rows: Array) -> pd.DataFrame:
+    """The measures of each rate: counts of what one seed decides, means of what is compared, medians of the rest."""
+    by = measured.groupby(rows)
+    whole = measured.where(measured["finished"])
+    medians = whole[["epochs", *SHAPE, "chance", "end", "start", "side"]].astype(float).groupby(rows).median()
+    means = whole[[*LOSSES]].astype(float).groupby(rows).mean()
+    table = medians.assign(**means).join(by[[*FLAGS]].sum())
+    floor = NEGLIGIBLE * table["chance"]
+    return table.assign(
+        train_ratio=np.fmax(table["train"], floor) / np.fmax(table["best_train"], floor),
+        val_ratio=np.fmax(table["val"], SMALLEST) / np.fmax(table["best_val"], SMALLEST),
+        lacking=(table["val"] - table["best_val"]) / (table["origin"] - table["best_val"]),
+        n_seeds=by.size(),
+        lost_in=measured["epochs"].where(measured["diverged"]).groupby(rows).min(),
+        worst=measured["end"].where(measured["unstable"]).groupby(rows).max(),
+        gone=measured["late"].where(measured["collapsed"]).groupby(rows).median(),
+    )
+
+
+def _told(table: pd.DataFrame) -> pd.DataFrame:
+    """The diagnosis and the evidence of each row of measures: of the first finding that holds."""
+    holds = np.stack([np.asarray(finding.holds(table), bool) for finding in FINDINGS])
+    found = [FINDINGS[i] for i in holds.argmax(axis=0)]
+    told = [finding.evidence(row) for finding, row in zip(found, table.itertuples(), strict=True)]
+    for i in np.flatnonzero((table["unfit"] > 0) & (table["unfit"] < table["n_seeds"])):
+        told[i] = _with(told[i], f"; {_seeds(table['unfit'].iloc[i], table['n_seeds'].iloc[i])} failed")
+    labels = np.array([finding.label for finding in found], object)
+    frame = table[[]].assign(diagnosis=labels, evidence=told).astype(object)
+    return frame.where(frame.notna(), None)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A label, on which rows of measures it holds, and the evidence in words for one of them."""
+
+    label: str | None
+    holds: Callable[[pd.DataFrame], Any]
+    evidence: Callable[[Any], str]
+
+
+def _behind(table: pd.DataFrame) -> Any:
+    return (table["val_ratio"] >= BEHIND) & (table["lacking"] >= LACKING)
+
+
+def _short(table: pd.DataFrame) -> Any:
+    behind = (table["val_ratio"] >= BEHIND) | (table["lacking"] >= LACKING)
+    return behind & (table["train_ratio"] >= BEHIND) & (table["side"] < 0)
+
+
+def _diverged(row: Any) -> str:
+    first = ", the first" if row.diverged > 1 else ""
+    when = f"{first} in epoch {row.lost_in:.0f}" if row.lost_in > 0 else ""
+    return f"{_seeds(row.diverged, row.n_seeds)} diverged{when}"
+
+
+def _untold(row: Any) -> str:
+    what = "failed or crashed" if row.unfit else "stopped early" if row.stopped else "did not finish"
+    return f"{_seeds(row.unfit or row.stopped or row.n_seeds, row.n_seeds)} {what}"
+
+
+def _unstable(row: Any) -> str:
+    end = "ends with a training loss of" if row.unstable == 1 else "end with a training loss of up to"
+    return f"{_seeds(row.unstable, row.n_seeds)} {end} {written(row.worst)}, {written(row.start)} untrained"
+
+
+def _collapsed(row: Any) -> str:
+    end = "ends" if row.collapsed == 1 else "end"
+    loss = f"a training loss of {written(row.gone)}, chance is {written(row.chance)}"
+    return f"{_seeds(row.collapsed, row.n_seeds)} {end} with {loss}"
+
+
+def _starting(row: Any) -> str:
+    return f"training loss {written(row.train)} after {_epochs(row)}, chance is {written(row.chance)}"
+
+
+def _swinging(row: Any) -> str:
+    last = end_of_training(int(row.epochs))
+    return (
+        f"training loss rose in {row.rises:.0f} of the last {last} epochs, by a factor of up to {written(row.highest)}"
+    )
+
+
+def _risen(row: Any) -> str:
+    when = f"in epoch {row.lowest_in:.0f}" if row.lowest_in >= 1 else "before training"
+    return f"validation loss {written(row.val_late)}, {_times(row.risen)} that {when}, while training loss fell"
+
+
+def _slow(row: Any) -> str:
+    last = end_of_training(int(row.epochs))
+    falling = f", still falling by {row.val_fall:.0%} in the last {last} epochs" if row.val_fall >= 0.005 else ""
+    return _with(_compared(row), falling)
+
+
+def _shaken(row: Any) -> str:
+    peak = f", after a peak of {written(row.peak)} in epoch {row.peak_in:.0f}" if row.peak > row.untrained else ""
+    return f"training loss {written(row.train)}, {_times(row.train_ratio)} the best rate's{peak}"
+
+
+def _memorized(row: Any) -> str:
+    return f"{_compared(row)}, at a training loss no higher ({written(row.train)})"
+
+
+def _good(row: Any) -> str:
+    few = f"; {_epochs(row)} cannot show more" if row.epochs < FEW else ""
+    return f"{_compared(row) if row.side else f'the best rate, {_loss(row)}'}{few}"
+
+
+FINDINGS = (
+    Finding("diverged", lambda table: table["diverged"] > 0, _diverged),
+    Finding(None, lambda table: table["finished"] == 0, _untold),
+    Finding("unstable", lambda table: table["unstable"] > 0, _unstable),
+    Finding("collapsed", lambda table: table["collapsed"] > 0, _collapsed),
+    Finding("too_slow", lambda table: 2 * table["starting"] >= table["finished"], _starting),
+    Finding("oscillating", lambda table: table["swing"] >= SWING, _swinging),
+    Finding("overfitting", lambda table: (table["risen"] >= RISEN) & (table["went_on"] >= 0.5), _risen),
+    Finding("too_slow", _short, _slow),
+    Finding("oscillating", lambda table: _behind(table) & (table["train_ratio"] >= BEHIND), _shaken),
+    Finding("overfitting", _behind, _memorized),
+    Finding("good", lambda table: table["n_seeds"] > 0, _good),
+)
+"""In order: the first that holds is told."""
+
+
+def _compared(row: Any) -> str:
+    return f"{_loss(row)}, {_times(row.val_ratio)} the best rate's"
+
+
+def _loss(row: Any) -> str:
+    return f"{'validation' if row.validated else 'training'} loss {written(row.val)}"
+
+
+def _with(text: str, more: str) -> str:
+    return text + more if len(text + more) <= LONGEST else text
+
+
+def _times(ratio: float) -> str:
+    """A ratio of losses; one to nearly nothing is no number that tells anything.
+
+    >>> _times(1.2345), _times(5.15e11)
+    ('1.23 ×', 'over 1000 ×')
+    """
+    return f"{ratio:.3g} ×" if ratio < 1000 else "over 1000 ×"
+
+
+def _seeds(count: int, of: int) -> str:
+    """How many of how many.
+
+    >>> _seeds(2, 3), _seeds(3, 3), _seeds(1, 1)
+    ('2 of 3 seeds', 'all 3 seeds', 'the seed')
+    """
+    return f"{count} of {of} seeds" if count < of else f"all {of} seeds" if of > 1 else "the seed"
+
+
+def _epochs(row: Any) -> str:
+    return "1 epoch" if row.epochs == 1 else f"{row.epochs:.0f} epochs"

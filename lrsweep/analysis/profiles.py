@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrsweep.analysis.ranking import RATE, comparable, objective_column, objective_values, setting_numbers, varying
+from lrsweep.analysis.ranking import RATE, by_setting, comparable, objective_column, objective_values, varying
 from lrsweep.vocabulary import Array, Scalar
 
 if TYPE_CHECKING:
@@ -34,13 +34,10 @@ def profiles(runs: pd.DataFrame, about: Mapping[str, Any]) -> list[Profile]:
     """The profile of each setting, by the number that `setting_numbers` gives it."""
     values = objective_values(runs, about)
     told = comparable(values, objective_column(about))
-    numbers = np.broadcast_to(np.asarray(setting_numbers(runs, about)), len(runs))
-    order = np.argsort(numbers, kind="stable")
-    ends = np.flatnonzero(np.diff(numbers[order], append=-1)) + 1
     columns = {column: runs[column].to_numpy() for column in varying(about)}
     rate, seed, objective, comparables = (np.asarray(one) for one in (runs[RATE], runs["seed"], values, told))
     found = []
-    for rows in np.split(order, ends[:-1]) if len(runs) else []:
+    for rows in by_setting(runs, about):
         setting = {column: plain(cells[rows[0]], about["axes"][column]) for column, cells in columns.items()}
         rates, at_rate = np.unique(rate[rows], return_inverse=True)
         seeds, at_seed = np.unique(seed[rows], return_inverse=True)

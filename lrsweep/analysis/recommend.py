@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrsweep.analysis.fit import Fit
 from lrsweep.analysis.profiles import plain
-from lrsweep.analysis.ranking import (
-    RATE,
-    ends_above_untrained,
-    lower_is_better,
-    objective_column,
-    objective_values,
-    setting_numbers,
-    varying,
-)
-from lrsweep.vocabulary import CRASHED, FAILED, Scalar
+from lrsweep.analysis.ranking import RATE, SMALLEST, by_setting, lower_is_better, objective_column, varying
+from lrsweep.analysis.widen import beyond
+from lrsweep.vocabulary import Array, Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,31 +24,85 @@ Entry = dict[str, Any]
 SELF_EXPLANATORY = ("dataset", "optimizer", "schedule", "activation")
 """Settings whose value needs no name before it."""
 
-MOST_ADDED = 4
-"""Rates that are proposed beyond an edge: a decade in the grid's own steps, but no more than this."""
+NEAR = {True: 0.05, False: 0.01}
+"""By whether lower is better: a rate is nearly as good as the best with a loss higher by this share, with a score lower
+by this much; and clearly worse from twice that."""
+
+USELESS = {"collapsed": "ends no better than chance", "unstable": "ends worse than untrained"}
+"""Diagnoses of the best rate with which it is not to be used."""
+
+REMEDIES = {
+    "collapsed": "Nothing was learned: try rates between and beyond these, more epochs or another setting.",
+    "unstable": "Even the best rate breaks training: try lower rates, warm-up or clipping.",
+    "too_slow": "Even at the best rate the loss is still falling at the end: train longer, or try higher rates.",
+    "oscillating": "Even at the best rate the loss swings: try a schedule that lowers the rate, or larger batches.",
+    "overfitting": "Even at the best rate the validation loss rises again: train less long, or rank by the best epoch.",
+}
+"""What to do by the diagnosis of the best rate."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting: its rows of the ranking by rate, each column an array (K,); `at` is the best rate's place."""
+
+    columns: Mapping[str, Array]
+    fit: Fit
+    at: int
+    lower_is_better: bool
+
+    def best(self, column: str) -> Any:
+        """What a column has for the best rate; nan where there is no such column."""
+        return self.columns[column][self.at] if column in self.columns else math.nan
+
+    @property
+    def grid(self) -> list[float]:
+        """The rates tried, ascending."""
+        return [float(rate) for rate in self.columns[RATE]]
+
+    @property
+    def finished(self) -> int:
+        """The seeds that finished at the best rate; with none, there is no best rate."""
+        return int(self.best("n_seeds") - self.best("n_lost"))
+
+    @property
+    def unstable(self) -> Array:
+        """The rates at which a seed is lost or unstable; one that failed or crashed says nothing about the rate."""
+        unstable: Array = self.columns["n_shaky"] > self.columns["n_failed"]
+        return unstable
+
+    @property
+    def stable(self) -> int:
+        """How many rates, from the lowest on, train without an unstable seed."""
+        known = ~self.unstable & (self.columns["n_seeds"] > self.columns["n_failed"])
+        return int(known.cumprod().sum())
+
+    @property
+    def diagnosis(self) -> str | None:
+        """Of the best rate."""
+        told = self.best("diagnosis")
+        return told if isinstance(told, str) and self.finished else None
 
 
 def recommend(
-    ranking: pd.DataFrame,
-    runs: pd.DataFrame,
-    about: Mapping[str, Any],
-    fits: Sequence[Fit],
-    complete: bool = True,
+    ranking: pd.DataFrame, about: Mapping[str, Any], fits: Sequence[Fit], complete: bool = True
 ) -> dict[str, Any]:
     """The document of recommendation.json: settings best first, dataset by dataset, as losses compare only within one.
 
-    While the sweep is not `complete`, settings with more runs come before those that may owe their place to having few.
-    What cannot be said is None, with the reason in `advice`.
+    `fits` has an entry per setting, in order of appearance. While the sweep is not `complete`, settings with more runs
+    come before those that may owe their place to having few. What cannot be said is None, with the reason in `advice`.
     """
     column = objective_column(about)
-    sign = 1 if lower_is_better(column) else -1
+    lower = lower_is_better(column)
     datasets = [*about["datasets"]]
+    columns = {str(name): ranking[name].to_numpy() for name in ranking}
     settings = []
-    for rates, trained in zip(_by_setting(ranking, about), _by_setting(runs, about), strict=True):
-        best = rates[rates["rank"] == 1].iloc[0]
-        few = 0 if complete else -len(trained)
-        order = (datasets.index(best["dataset"]), few, best["n_lost"], sign * best["objective_mean"])
-        settings.append((order, _entry(rates, trained, about)))
+    for rows, found in zip(by_setting(ranking, about), fits, strict=True):
+        own = {name: values[rows] for name, values in columns.items()}
+        case = Case(own, found, int(own["rank"].argmin()), lower)
+        few = 0 if complete else -int(own["n_seeds"].sum())
+        mean = case.best("objective_mean")
+        order = (datasets.index(case.best("dataset")), few, case.best("n_lost"), mean if lower else -mean)
+        settings.append((order, _entry(case, about)))
     entries = [entry for _, entry in sorted(settings, key=lambda pair: pair[0])]
     return {"schema_version": 1, "sweep": about["name"], "objective": column, "settings": entries}
 
@@ -83,47 +131,33 @@ def written(rate: float) -> str:
     return f"{rate:.0f}" if 999.5 <= rate < 1e6 else f"{rate:.3g}"
 
 
-def _by_setting(frame: pd.DataFrame, about: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
-    """The rows of each setting, in order of appearance."""
-    numbered = frame.assign(group=setting_numbers(frame, about))
-    return (rows for _, rows in numbered.groupby("group"))
-
-
-def _entry(rates: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) -> Entry:
-    best = rates[rates["rank"] == 1].iloc[0]
-    told = best["n_lost"] < best["n_seeds"]
-    finished = int(best["n_seeds"] - best["n_lost"])
-    grid = rates[RATE].tolist()
-    at = grid.index(best[RATE])
-    stable = _stable(runs, about)
+def _entry(case: Case, about: Mapping[str, Any]) -> Entry:
+    grid, at, stable, finished = case.grid, case.at, case.stable, case.finished
+    best = grid[at] if finished else None
     highest_stable = grid[stable - 1] if stable else None
-    edge = ("low" if at == 0 else "high" if at == len(grid) - 1 else "none") if told and len(grid) > 1 else None
-    score = "r2" if about["datasets"][best["dataset"]]["task"] == "regression" else "accuracy"
-    chosen = runs[runs[RATE] == best[RATE]].reindex(columns=["test_loss", f"test_{score}"])
-    tests = chosen.astype(float).mean(skipna=False) if told and not best["n_lost"] else {}
+    edge = ("low" if at == 0 else "high" if at == len(grid) - 1 else "none") if finished and len(grid) > 1 else None
+    fitted = case.fit if edge == "none" else Fit(None, None, np.empty(0))  # a part of the runs may have another best
+    score = "r2" if about["datasets"][case.best("dataset")]["task"] == "regression" else "accuracy"
     entry: Entry = {
-        "setting": {column: plain(best[column], about["axes"][column]) for column in varying(about)},
-        "best_rate": float(best[RATE]) if told else None,
-        "tie_interval": _tie_interval(grid, rates["tied"].tolist(), at) if finished > 1 and len(grid) > 1 else None,
+        "setting": {column: plain(case.best(column), about["axes"][column]) for column in varying(about)},
+        "best_rate": best,
+        "tie_interval": _tie_interval(grid, case.columns["tied"].tolist(), at)
+        if finished > 1 and len(grid) > 1
+        else None,
+        "fitted_rate": None if fitted.rate is None else _digits(fitted.rate),
+        "fitted_interval": None if fitted.interval is None else [_digits(end) for end in fitted.interval],
         "edge": edge,
         "bracketed": edge == "none",
         "highest_stable_rate": highest_stable,
-        "best_over_highest_stable": float(best[RATE]) / highest_stable if told and highest_stable else None,
-        "objective_mean": _finite(best["objective_mean"]),
-        "n_seeds": int(best["n_seeds"]),
-        "test_loss": _finite(tests.get("test_loss", math.nan)),
-        f"test_{score}": _finite(tests.get(f"test_{score}", math.nan)),
+        "best_over_highest_stable": best / highest_stable if best and highest_stable else None,
+        "objective_mean": _finite(case.best("objective_mean")),
+        "n_seeds": int(case.best("n_seeds")),
+        "test_loss": _finite(case.best("test_loss_mean")),
+        f"test_{score}": _finite(case.best(f"test_{score}_mean")),
+        "diagnosis": case.diagnosis,
     }
-    doubts = _doubts(entry, grid, stable, int(best["n_lost"]), runs)
-    return entry | {"advice": "\n".join([*_action(entry, str(best["optimizer"])), *doubts])}
-
-
-def _stable(runs: pd.DataFrame, about: Mapping[str, Any]) -> int:
-    """How many rates, from the lowest on, train without a seed that is lost or ends above its untrained loss."""
-    stable = objective_values(runs, about).notna() & ~ends_above_untrained(runs)
-    mishap = runs["status"].isin([FAILED, CRASHED])  # says nothing about the rate, unless there is nothing else
-    known = stable[~mishap].groupby(runs[RATE]).all()
-    return int(known.reindex(sorted(set(runs[RATE])), fill_value=False).cummin().sum())
+    act = [_action(entry, str(case.best("optimizer")))] if finished else []
+    return entry | {"advice": "\n".join([*act, *_doubts(case, entry)])}
 
 
 def _tie_interval(grid: Sequence[float], tied: Sequence[bool], at: int) -> list[float]:
@@ -140,60 +174,119 @@ def _tie_interval(grid: Sequence[float], tied: Sequence[bool], at: int) -> list[
     return [grid[low], grid[high]]
 
 
-def _action(entry: Entry, optimizer: str) -> list[str]:
-    """The sentence to act on, if anything can be said."""
-    if entry["best_rate"] is None:
-        return []
+def _action(entry: Entry, optimizer: str) -> str:
+    """The sentence to act on."""
     dataset = entry["setting"].get("dataset")
+    name, rate = label(entry["setting"], optimizer), written(entry["best_rate"])
+    if entry["diagnosis"] in USELESS:
+        start = f"For {dataset} no" if dataset else "No"
+        return f"{start} rate tried is of use to {name}: even the best, {rate}, {USELESS[entry['diagnosis']]}."
     start = f"For {dataset} use" if dataset else "Use"
-    use = f"{start} {label(entry['setting'], optimizer)} at {written(entry['best_rate'])}"
-    if entry["tie_interval"] is None:
-        return [f"{use}."]
-    low, high = entry["tie_interval"]
-    others = "no neighbouring rate" if low == high else f"{written(low)} to {written(high)}"
-    return [f"{use} ({others} will do as well at {entry['n_seeds']} seeds)."]
+    sure = "; ".join(_sureness(entry))
+    return f"{start} {name} at {rate}{f' ({sure})' if sure else ''}."
 
 
-def _doubts(entry: Entry, grid: Sequence[float], stable: int, n_lost: int, runs: pd.DataFrame) -> Iterator[str]:
+def _sureness(entry: Entry) -> Iterator[str]:
+    """How far the best rate is to be trusted: what is tied with it, and the fitted rate."""
+    if entry["tie_interval"] is not None:
+        low, high = map(written, entry["tie_interval"])
+        tied = "no neighbour" if low == high else f"{low} to {high}"
+        yield f"{tied} {'ties with' if low == high else 'cannot be told from'} it at {entry['n_seeds']} seeds"
+    if entry["fitted_rate"] is not None:
+        interval = entry["fitted_interval"]
+        ends = f", 95% {written(interval[0])} to {written(interval[1])}" if interval else ""
+        yield f"fitted {written(entry['fitted_rate'])}{ends}"
+
+
+def _doubts(case: Case, entry: Entry) -> Iterator[str]:
     """What stands against the answer, the gravest first."""
-    best, n_seeds = entry["best_rate"], entry["n_seeds"]
-    errors = int(runs["status"].isin([FAILED, CRASHED]).sum())
-    if best is None:
-        lower = "" if errors == len(runs) else f": try lower ones, like {_beyond(grid[::-1])}"
+    if case.finished:
+        yield from _unbracketed(case, entry)
+        lost, n_seeds = int(case.best("n_lost")), entry["n_seeds"]
+        if lost:
+            said = f"{lost} of {n_seeds} seeds did not finish even at the best rate, so it has no mean"
+            yield f"{said}; those that did decide the order."
+        if case.diagnosis in REMEDIES:
+            yield REMEDIES[case.diagnosis]
+        yield from _second_minimum(case)
+        yield from _stability(case)
+        yield from _seeds(case, entry)
+        if entry["edge"] == "none" and entry["fitted_rate"] is None:
+            yield f"No rate is fitted: {case.fit.reason}."
+        if entry["test_loss"] is None and not lost:
+            yield "The runs have no test metrics."
+    errors, runs = int(case.columns["n_failed"].sum()), int(case.columns["n_seeds"].sum())
+    if not case.finished:
+        lower = "" if errors == runs else f": try lower ones, like {_beyond(case.grid[::-1])}"
         yield f"No run finished, so no rate can be recommended{lower}."
-    elif len(grid) == 1:
+    if errors:
+        yield f"{errors} of {runs} runs failed or crashed; they count as worst: mend the cause and retry them."
+
+
+def _unbracketed(case: Case, entry: Entry) -> Iterator[str]:
+    if len(case.grid) == 1:
         yield "Only one rate was tried, so there is nothing to compare it with."
     elif entry["edge"] in ("low", "high"):
-        side, tried = ("lowest", grid[::-1]) if entry["edge"] == "low" else ("highest", grid)
-        yield f"The best rate is the {side} tried ({written(best)}), so it is not bracketed: add {_beyond(tried)}."
-    if best is not None and n_lost:
-        yield f"{n_lost} of {n_seeds} seeds did not finish even at the best rate; those that did decide the order."
-    if best is not None and stable == 0:
-        yield f"Not even the lowest rate ({written(grid[0])}) trains stably, so there is no highest stable rate."
-    elif best is not None and stable < len(grid) and best >= grid[stable - 1]:
-        where = "on" if best == grid[stable - 1] else "beyond"
-        unstable = f"training is unstable at {written(grid[stable])}"
-        yield f"The best rate sits {where} the edge of stability ({unstable}): try warm-up or clipping."
-    if best is not None and n_seeds - n_lost == 1:
-        yield "One seed tells nothing about ties or spread: use 3 or more."
-    elif entry["tie_interval"] == [grid[0], grid[-1]] and len(grid) > 1:
-        yield f"No rate can be told from the best by {n_seeds} seeds: use more seeds, or a wider range of rates."
-    if errors:
-        yield f"{errors} of {len(runs)} runs failed or crashed; they count as worst: mend the cause and retry them."
+        side, tried = ("lowest", case.grid[::-1]) if entry["edge"] == "low" else ("highest", case.grid)
+        rate = written(case.grid[case.at])
+        yield f"The best rate is the {side} tried ({rate}), so it is not bracketed: add {_beyond(tried)}."
+
+
+def _second_minimum(case: Case) -> Iterator[str]:
+    """A rate tied with the best or nearly as good, beyond one that is clearly worse than both."""
+    mean = case.columns["objective_mean"]
+    worse = np.log(np.maximum(mean, SMALLEST)) if case.lower_is_better else -mean
+    near, at = NEAR[case.lower_is_better], case.at
+    as_good = case.columns["tied"] | (worse <= worse[at] + near)
+    for place in sorted(np.flatnonzero(as_good).tolist(), key=lambda place: float(worse[place])):
+        between = np.arange(min(place, at) + 1, max(place, at))
+        hill = between[~as_good[between] & (worse[between] > worse[place] + 2 * near)]
+        if len(hill):
+            top, other = (written(case.grid[i]) for i in (hill[worse[hill].argmax()], place))
+            what = "cannot be told from the best" if case.columns["tied"][place] else "is nearly as good as the best"
+            yield f"There may be two minima: {other} {what}, but {top} between them is worse: use more seeds."
+            return
+
+
+def _stability(case: Case) -> Iterator[str]:
+    grid, stable, unstable = case.grid, case.stable, case.unstable
+    if stable == len(grid) or not unstable[stable]:  # else it failed or crashed, which is told elsewhere
+        if not stable:
+            yield "Whether the lowest rate trains stably is not known, so there is no highest stable rate."
+        return
+    first = written(grid[stable])
+    if stable == 0:
+        yield f"Not even the lowest rate ({first}) trains stably, so there is no highest stable rate."
+    elif grid[case.at] >= grid[stable - 1]:
+        where = "on" if case.at == stable - 1 else "beyond"
+        said = f"The best rate sits {where} the edge of stability (training is unstable at {first})"
+        yield f"{said}: try warm-up or clipping."
+    again = [rate for rate, bad in zip(grid[stable:], unstable[stable:], strict=True) if not bad]
+    if again and stable:
+        yield f"Training is unstable at {first} but stable again at {written(again[0])}: chance decides there."
+
+
+def _seeds(case: Case, entry: Entry) -> Iterator[str]:
+    if case.finished == 1:
+        yield "One seed tells nothing about ties, spread or how sure a fitted rate is: use 3 or more."
+    elif len(case.grid) > 1 and entry["tie_interval"] == [case.grid[0], case.grid[-1]]:
+        more = "use more seeds, or a wider range of rates"
+        yield f"No rate can be told from the best by {entry['n_seeds']} seeds: {more}."
 
 
 def _beyond(grid: Sequence[float]) -> str:
     """The rates that continue a grid by its own last step for about a decade; a grid of one by a factor of 10.
 
-    >>> _beyond([0.01, 0.0316228, 0.1]), _beyond([4.0, 2.0, 1.0])
-    ('0.316 and 1', '0.5, 0.25 and 0.125')
+    >>> _beyond([0.01, 0.0316228, 0.1]), _beyond([4.0, 2.0, 1.0]), _beyond([0.003, 1.0])
+    ('0.316 and 1', '0.5, 0.25 and 0.125', '10')
     """
-    step = grid[-1] / grid[-2] if len(grid) > 1 else 0.1
-    if not 1e-9 < step < 1e9:  # no grid that anyone would go on with
-        step = 10.0 if step > 1 else 0.1
-    number = min(MOST_ADDED, max(1, round(1 / abs(math.log10(step)))))
-    rates = [written(grid[-1] * step**i) for i in range(1, number + 1)]
+    rates = [written(rate) for rate in beyond(grid)]
     return " and ".join(filter(None, [", ".join(rates[:-1]), rates[-1]]))
+
+
+def _digits(rate: float) -> float:
+    """A fitted rate to four digits: more would differ between machines."""
+    return float(f"{rate:.4g}")
 
 
 def _finite(value: float) -> float | None:

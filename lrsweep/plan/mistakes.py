@@ -28,6 +28,7 @@ def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[Mistake]:
     except DataError as error:
         yield next((key for key in ("validation", "test") if f": {key} " in str(error)), "subset"), str(error)
         return
+    yield from expect_mistakes(spec, run)
     scores = ("accuracy", "macro_f1") if run.task == "classification" else ("r2",)
     if not spec.objective.partition("@")[0].endswith(("loss", *scores)):
         message = f"objective {spec.objective} does not exist in {run.task} ({run.dataset}); try val_{scores[0]}"
@@ -43,6 +44,18 @@ def mistakes(spec: Spec, planned: PlannedRun) -> Iterator[Mistake]:
     if said := over_half_of_memory(f"one run of {sizes} needs", run_bytes(planned) + table_bytes(planned)):
         size = "depth" if run.depth > planned.width else "growth.to_width" if planned.width > run.width else "width"
         yield size if run_bytes(planned) > table_bytes(planned) else "epochs", f"{said}; lower one of them"
+
+
+def expect_mistakes(spec: Spec, run: Run) -> Iterator[Mistake]:
+    """What is expected of a metric that the task does not have, or that nothing is measured for."""
+    own, other = ("r2", "accuracy") if run.task == "regression" else ("accuracy", "r2")
+    for name in spec.expect:
+        if name.endswith(f"_{other}"):
+            instead = name.replace(other, own)
+            yield f"expect.{name}", f"expect.{name} does not exist in {run.task} ({run.dataset}); try {instead}"
+        elif name.startswith("best_test_") and run.test == 0:
+            instead = name.replace("test", "val")
+            yield f"expect.{name}", f"expect.{name} needs test rows, but test is 0; raise test, or try {instead}"
 
 
 def over_half_of_memory(what: str, n_bytes: float) -> str:

@@ -130,6 +130,7 @@ class Preview:
             "name": spec.name,
             "folder": str(self.folder),
             "axes": axes,
+            "fixed": {key: value for key, value in columns[0][1].items() if key not in axes},
             "runs": len(columns),
             "duplicates": self.plan.duplicates,
             "counts": self.counts(),

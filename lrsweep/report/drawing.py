@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lrsweep.analysis.recommend import written
-from lrsweep.report.words import alike, labels, lines
+from lrsweep.report.words import alike, diagnosis, fitted, labels, lines, missing
 
 if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
     import pandas as pd
@@ -20,16 +21,22 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of a braille character, by column and by row from the top."""
 
-BEST, LOST, ABOVE, BELOW, TIED, AXIS = "●", "×", "↑", "↓", "━", "─"
+BEST, LOST, ABOVE, BELOW, TIED, AXIS, FITTED, LIMIT = "●", "×", "↑", "↓", "━", "─", "◆", "┊"
 LEGEND = {
     BEST: "best",
     TIED: "tied",
+    FITTED: "fitted",
+    LIMIT: "stable up to here",
     LOST: "diverged or failed",
     ABOVE: "worse than untrained",
     BELOW: "below 0",
 }
-MARGIN, BESIDE = 10, 26
-"""Columns left of a picture, for its scale, and right of it, for its name, where the terminal has 70 or more."""
+GOOD = "good"
+"""The diagnosis that needs no words."""
+
+WIDE, MARGIN, BESIDE, WIDEST = 70, 10, 28, 72
+"""Columns from which on names stand beside a picture; left of a picture, for its scale; right of it, for its name;
+of a picture at most."""
 
 FLOOR = 1e-6
 """A loss below this share of the highest one shown is drawn at the bottom: 0 has no place on a log scale."""
@@ -43,7 +50,7 @@ def panels(answer: Answer, entries: Sequence[Entry], width: int) -> list[str]:
         return []
     grid = [rate for _, rates in drawn for rate in rates["learning_rate"]]
     ends = min(grid), max(grid)
-    size = min(width - MARGIN - (BESIDE if width >= 70 else 0), 72), 4 if len(drawn) > 1 else 7
+    size = min(width - MARGIN - (BESIDE if width >= WIDE else 0), WIDEST), 4 if len(drawn) > 1 else 7
     names = labels(answer, [entry for entry, _ in drawn])
     pictures = [
         line
@@ -67,18 +74,47 @@ def _setting(
     width: int,
 ) -> list[str]:
     grid, means = rates["learning_rate"].tolist(), rates["objective_mean"].tolist()
-    best = grid.index(entry["best_rate"])
     low, high = _bounds(answer, means, entry)
-    picture = panel(grid, means, best, entry["tie_interval"] or [], size, (low, high), answer.lower_is_better, ends)
+    marks = _marks(entry, grid)
+    picture = panel(grid, means, marks, size, (low, high), answer.lower_is_better, ends)
     scale = [f"{high:>8.3g} ┤", *[f"{'':>8} │"] * (size[1] - 2), f"{low:>8.3g} ┤", f"{'':>8} └"]
-    lost = rates.loc[rates["n_lost"] > 0, "learning_rate"].tolist()
-    notes = [f"{BEST} {written(entry['best_rate'])}"]
-    notes += [f"{LOST} from {written(lost[0])}"] if lost else []
-    if width < 70:
-        return ["  ".join([name, *notes]), *map(str.__add__, scale, picture)]
-    notes = [*textwrap.wrap(name, BESIDE - 2, max_lines=len(picture) - 2), *notes]
+    fit = "" if marks.fitted is None else f"  {FITTED} {fitted(marks.fitted)}"
+    troubles = regions(grid, rates["diagnosis"].tolist())
+    notes = [f"{BEST} {written(entry['best_rate'])}{fit}", *troubles[:1], *troubles[1:][-2:]]
+    if width < WIDE:
+        return [*lines([name, *notes], "  ", width), *map(str.__add__, scale, picture)]
+    beside = width - MARGIN - size[0] - 2
+    notes = [*textwrap.wrap(name, beside, max_lines=len(picture) - len(notes)), *notes]
     notes += [""] * (len(picture) - len(notes))
     return [f"{s}{line:<{size[0]}}  {note}".rstrip() for s, line, note in zip(scale, picture, notes, strict=True)]
+
+
+def _marks(entry: Entry, grid: Sequence[float]) -> Marks:
+    """What is marked for a setting; the limit of stability stands midway to the next rate of the grid."""
+    best, highest = grid.index(entry["best_rate"]), entry["highest_stable_rate"]
+    limit = None if highest in (None, grid[-1]) else math.sqrt(highest * grid[grid.index(highest) + 1])
+    return Marks(best, tuple(entry["tie_interval"] or ()), entry["fitted_rate"], limit)
+
+
+def regions(grid: Sequence[float], diagnoses: Sequence[str | None]) -> list[str]:
+    """Where on the grid there is which trouble, from the lowest rate on; good rates need no words.
+
+    >>> regions([0.001, 0.01, 0.1, 1, 10], ["too_slow", "good", "overfitting", "unstable", "diverged"])
+    ['too slow to 0.001', 'overfitting from 0.1', 'unstable from 1', 'diverged from 10']
+    """
+    found = []
+    for name in dict.fromkeys(given for given in diagnoses if not missing(given) and given != GOOD):
+        at = [i for i, given in enumerate(diagnoses) if given == name]
+        first, last = written(grid[at[0]]), written(grid[at[-1]])
+        unbroken = at[-1] - at[0] == len(at) - 1
+        if unbroken and at[0] == 0:
+            where = f"to {last}"
+        elif GOOD not in diagnoses[at[0] :]:
+            where = f"from {first}"
+        else:
+            where = (first if len(at) == 1 else f"{first}–{last}") if unbroken else f"at {len(at)} rates"
+        found.append(f"{diagnosis(name)} {where}")
+    return found
 
 
 def _bounds(answer: Answer, means: Sequence[float], entry: Entry) -> tuple[float, float]:
@@ -94,34 +130,53 @@ def _bounds(answer: Answer, means: Sequence[float], entry: Entry) -> tuple[float
 
 def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
     """The validation loss by epoch at the best rate and a few round it, for the first seed."""
-    runs = answer.rows(answer.runs, entry)
-    runs = runs[(runs["seed"] == runs["seed"].min()) & runs["run_id"].isin(answer.curves["run_id"])]
-    grid = dict(sorted(zip(runs["learning_rate"], runs["run_id"], strict=True)))
-    if entry["best_rate"] not in grid:
+    runs, ranked = answer.rows(answer.runs, entry), answer.rows(answer.ranking, entry)
+    runs = runs[runs["seed"] == runs["seed"].min()]
+    rates = sorted(runs["learning_rate"])
+    if entry["best_rate"] not in rates:
         return []
-    rates = [*grid]
     at, step = rates.index(entry["best_rate"]), max(1, len(rates) // 6)
     rates = [rates[i] for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(rates)]
-    wanted = answer.curves["run_id"].isin([grid[rate] for rate in rates])
-    chosen = answer.curves[wanted].groupby("run_id")["val_loss"]
-    curves = {rate: chosen.get_group(grid[rate]).tolist() for rate in rates}
+    ids = dict(zip(runs["learning_rate"], runs["run_id"], strict=True))
+    chosen = answer.curves[answer.curves["run_id"].isin([ids[rate] for rate in rates])]
+    found = {run_id: curve.tolist() for run_id, curve in chosen.groupby("run_id")["val_loss"]}
+    curves = {rate: found[ids[rate]] for rate in rates if ids[rate] in found}
+    if entry["best_rate"] not in curves:
+        return []
     start = curves[entry["best_rate"]][0]
     lowest = min((value for curve in curves.values() for value in curve if value > 0), default=start)
     write = alike([curve[-1] for curve in curves.values() if curve[-1] <= start])
+    ends = {rate: write(curve[-1]) for rate, curve in curves.items()}
+    wide = max(map(len, ends.values()))
     [name] = labels(answer, [entry])
     drawn = [f"val_loss by epoch, {name}, seed {runs['seed'].iloc[0]} (log scale)"]
+    said = dict(zip(ranked["learning_rate"], ranked["diagnosis"], strict=True))
     for rate, curve in curves.items():
         mark = BEST if rate == entry["best_rate"] else " "
-        bars = sparkline(curve, (max(lowest, FLOOR * start), start), True, min(width - 2 * MARGIN, 60))
-        drawn.append(f"{written(rate):>8} {mark} {bars} {write(curve[-1])}")
+        worded = width >= 4 * MARGIN and not missing(said[rate])
+        bars = sparkline(
+            curve, (max(lowest, FLOOR * start), start), True, min(width - (3 if worded else 2) * MARGIN, 60)
+        )
+        trouble = diagnosis(said[rate]) if worded else ""
+        drawn.append(f"{written(rate):>8} {mark} {bars} {ends[rate]:>{wide}}  {trouble}".rstrip())
     return drawn
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a picture of the objective marks: the position of the `best` rate, the `tied` ones, the `fitted` one, and
+    the `limit` above which training is not stable."""
+
+    best: int
+    tied: Sequence[float] = ()
+    fitted: float | None = None
+    limit: float | None = None
 
 
 def panel(
     rates: Sequence[float],
     values: Sequence[float],
-    best: int,
-    tied: Sequence[float],
+    marks: Marks,
     size: tuple[int, int],
     bounds: tuple[float, float],
     loss: bool,
@@ -130,30 +185,41 @@ def panel(
     """`values` against `rates` on (width, height) characters, and the axis, a log scale between the `ends`, beneath.
 
     A loss has a log scale and is bad at the top, a score a linear one and is bad at the bottom. Values that are not
-    finite break the line and are marked there, those outside the bounds where they leave. `best` is the position of
-    the rate to mark; the axis is heavy from the lowest to the highest of the `tied` rates.
+    finite break the line and are marked there, those outside the bounds where they leave. The axis is heavy from the
+    lowest to the highest of the tied rates and bears the fitted one; a line stands at the limit.
 
-    >>> print("\\n".join(panel([0.1, 1, 10], [1, 0.01, float("inf")], 1, [0.1, 1], (9, 3), (0.01, 1), True, (0.1, 10))))
-    ⠱⡀      ×
-     ⠈⢆
-       ⠱●
-    ━━━━━────
+    >>> marks = Marks(best=1, tied=[0.1, 1], fitted=0.5, limit=3)
+    >>> print("\\n".join(panel([0.1, 1, 10], [1, 0.01, float("inf")], marks, (9, 3), (0.01, 1), True, (0.1, 10))))
+    ⠱⡀    ┊ ×
+     ⠈⢆   ┊
+       ⠱● ┊
+    ━━━◆━─┊──
     """
     width, height = size
     bottom = 4 * height - 1
-    across = [round(scaled(rate, ends, True) * (2 * width - 1)) for rate in rates]
+
+    def across(rate: float) -> int:
+        return round(scaled(rate, ends, True) * (2 * width - 1))
+
     down = [(1 - scaled(value, bounds, loss)) * bottom for value in values]
-    rows = _traced([*zip(across, down, strict=True)], size)
-    for i, (x, y) in enumerate(zip(across, down, strict=True)):
+    rows = _traced([*zip(map(across, rates), down, strict=True)], size)
+    for i, (rate, y) in enumerate(zip(rates, down, strict=True)):
+        x = across(rate) // 2
         if not math.isfinite(y):
-            rows[0 if loss else -1][x // 2] = LOST
+            rows[0 if loss else -1][x] = LOST
         elif not 0 <= y <= bottom:
-            rows[0 if y < 0 else -1][x // 2] = ABOVE if y < 0 else BELOW
-        elif i == best:
-            rows[round(y) // 4][x // 2] = BEST
-    heavy = [x // 2 for x, rate in zip(across, rates, strict=True) if rate in tied]
-    axis = [TIED if heavy and heavy[0] <= x <= heavy[-1] else AXIS for x in range(width)]
-    return ["".join(line).rstrip() for line in [*rows, axis]]
+            rows[0 if y < 0 else -1][x] = ABOVE if y < 0 else BELOW
+        elif i == marks.best:
+            rows[round(y) // 4][x] = BEST
+    heavy = [across(rate) // 2 for rate in rates if rate in marks.tied]
+    rows.append([TIED if heavy and heavy[0] <= x <= heavy[-1] else AXIS for x in range(width)])
+    if marks.limit is not None:
+        for row in rows:
+            x = across(marks.limit) // 2
+            row[x] = LIMIT if row[x] in (" ", AXIS) else row[x]
+    if marks.fitted is not None and ends[0] <= marks.fitted <= ends[1]:
+        rows[-1][across(marks.fitted) // 2] = FITTED
+    return ["".join(row).rstrip() for row in rows]
 
 
 def graph(values: Sequence[float], size: tuple[int, int], bounds: tuple[float, float]) -> list[str]:

@@ -17,6 +17,9 @@ from lrsweep.report.printer import FAINT, PROSE, Printer
 CELL, BETWEEN, TALL = 38, 3, 4
 """Columns of a picture with its scale, columns between two, and rows of a picture: two side by side take 79 columns."""
 
+ROOMY = 100
+"""Columns from which on each setting has a line of its own, with its meaning."""
+
 PAUSE = re.compile(r"(?<=[;:]) |(?<=\.) (?=[A-Z])")
 """Where a line is best broken: between formulas, sentences, sources."""
 
@@ -26,14 +29,18 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console | None = None
     printer = Printer(console or Console())
     width = min(printer.console.width, PROSE) - 2
     for row in rows:
-        settings = [f"{key} {words.value(value)}" for key, value in row.get("settings", {}).items()]
-        first, *more = settings or [row.get("task", "")]
+        settings = {key: f"{key} {words.value(value)}" for key, value in row.get("settings", {}).items()}
+        meanings = row.get("meanings", {}) if printer.console.width >= ROOMY else {}
+        first, *more = [""] if meanings else [*settings.values()] or [row.get("task", "")]
         for i, line in enumerate(words.lines([f"{row['name']} · {first}".rstrip(" ·"), *more], ", ", width)):
             printer.say(f"  {line}" if i else line, style="bold")
         for key, style in (("description", ""), ("source", FAINT)):
             for paragraph in row[key].split("\n"):
                 for line in words.lines(PAUSE.split(paragraph), " ", width):
                     printer.say(f"  {line}", style=style)
+        aligned = max(map(len, settings.values()), default=0)
+        for key, meaning in meanings.items():
+            printer.show(Text(words.clean(f"  {settings[key]:<{aligned}}  {meaning}")))
         printer.say("")
 
 

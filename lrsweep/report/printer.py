@@ -5,7 +5,6 @@ Colour marks meaning, and is never the only mark.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,19 +20,29 @@ from lrsweep.report.words import clean
 PROSE = 80
 """Columns that a sentence takes at most, however wide the terminal is."""
 
+LEAST, EASY = 28, 60
+"""Columns that cells of text get at least, and those that they get before others less important."""
+
+SHORT = 8
+"""Columns that names get, however narrow the terminal is."""
+
 GAP = 2
 FAINT = "dim"
 EDGE = "▲"
 STYLES = {
     drawing.BEST: "bold green",
     drawing.TIED: "green",
+    drawing.FITTED: "bold cyan",
+    drawing.LIMIT: FAINT,
     EDGE: "bold yellow",
-    drawing.LOST: "red",
+    f"(?<![0-9] ){drawing.LOST}(?! ?[0-9])": "red",  # beside a number it means times
     drawing.ABOVE: "red",
     drawing.BELOW: "red",
 }
+"""Signs, as patterns, with their colours."""
+
 PLAIN: dict[int, str | int | None] = {
-    **str.maketrans("▲●×·–±²━─≥�│┤└←√−", "!*x|-~2=->?||+<V-"),
+    **str.maketrans("▲●×·–±²━─≥�│┤└←√−◆┊", "!*x|-~2=->?||+<V-o:"),
     **dict.fromkeys(range(0x2800, 0x2900), "*"),  # pictures of dots
 }
 """For consoles that know no more than ASCII."""
@@ -41,9 +50,10 @@ PLAIN: dict[int, str | int | None] = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. Of those that do not fit, the one with the highest `spare` goes first; 0 never goes.
+    """A column of a table. Those with the lowest `spare` have the first claim on room, and those with 0 go last.
 
-    Those that `name` what a row is about are joined into one where even the others leave no room for them.
+    Those that `name` what a row is about are joined into one where even the others leave no room for them. A column of
+    text may `wrap` its cells, from LEAST on.
     """
 
     title: str
@@ -51,11 +61,12 @@ class Column:
     spare: int = 0
     right: bool = False
     name: bool = False
+    wrap: bool = False
 
-    @property
-    def width(self) -> int:
-        """Of its longest cell, and of the gap."""
-        return max(map(cell_len, [self.title, *self.cells])) + GAP
+    def width(self, most: int = LEAST) -> int:
+        """Of its longest cell, and of the gap; where its text wraps, it takes no more than that."""
+        longest = max(map(cell_len, [self.title, *self.cells]))
+        return (min(longest, most) if self.wrap else longest) + GAP
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,10 @@ class Printer:
         for sentence in sentences:
             self.show(marked(sentence, style), width=min(self.console.width, PROSE))
 
+    def command(self, line: str) -> None:
+        """What is to be typed, in one piece however long it is."""
+        self.show(marked(line, "bold"), soft_wrap=True)
+
     def draw(self, lines: Sequence[str]) -> None:
         """The lines of a picture under their title, cut at the edge, and an empty line."""
         self.say(*lines[:1], style=FAINT)
@@ -76,16 +91,19 @@ class Printer:
             self.show(marked(line), no_wrap=True, overflow="crop")
         self.say(*[""][: len(lines)])
 
-    def table(self, columns: Sequence[Column]) -> None:
-        """As many of the columns as fit, and an empty line."""
+    def table(self, columns: Sequence[Column], *notes: str, style: str = FAINT) -> None:
+        """As many of the columns as fit, with notes beneath, and an empty line."""
         kept = fitting(columns, self.console.width)
         table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style=FAINT)
         for column in kept:
             justify: Literal["left", "right"] = "right" if column.right else "left"
-            table.add_column(Text(clean(column.title)), justify=justify, no_wrap=not column.name)
+            wraps = column.name or column.wrap
+            least = min(column.width() - GAP, SHORT) if wraps else None
+            table.add_column(Text(clean(column.title)), justify=justify, no_wrap=not wraps, min_width=least)
         for row in zip(*(column.cells for column in kept), strict=True):
             table.add_row(*map(marked, row), style="bold" if any(drawing.BEST in cell for cell in row) else "")
         self.show(table)
+        self.say(*notes, style=style)
         self.say("")
 
     def show(self, what: RenderableType, **how: Any) -> None:
@@ -103,23 +121,36 @@ def marked(text: str, style: str = "") -> Text:
     """The text with its signs in their colours."""
     result = Text(clean(text), style=style)
     for sign, colour in STYLES.items():
-        result.highlight_regex(f"{re.escape(sign)}+", colour)
+        result.highlight_regex(f"{sign}+", colour)
     return result
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:
-    """The columns that are left when those that can be spared have made room.
+    """The columns that cannot be spared, and of the others those for which there is room, the lowest `spare` first.
 
-    >>> [column.title for column in fitting([Column("rate", ["0.1"]), Column("seeds", ["3"], spare=1)], 10)]
-    ['rate']
+    Where there is not even room for the former, the last of them go, but for two.
+
+    >>> wide = Column("evidence", ["it falls"], spare=1)
+    >>> [column.title for column in fitting([Column("rate", ["0.1"]), wide, Column("seeds", ["3"], spare=2)], 12)]
+    ['rate', 'seeds']
     """
-    kept = list(columns)
-    while sum(column.width for column in kept) - GAP > width:
-        if any(column.spare for column in kept):
-            kept.remove(max(kept, key=lambda column: column.spare))
-            continue
-        names = [column for column in kept if column.name]
+    kept = [column for column in columns if not column.spare]
+    for column in sorted((column for column in columns if column.spare), key=lambda column: column.spare):
+        if total(kept, EASY) + column.width() - GAP <= width:
+            kept.append(column)
+    kept = [column for column in columns if column in kept]
+    names = [column for column in kept if column.name]
+    if total(kept) - GAP <= width:
+        return kept
+    if names:
         cells = [" · ".join(row) for row in zip(*(column.cells for column in names), strict=True)]
-        joined = Column(" · ".join(column.title for column in names), cells, name=True)
-        return [joined, *(column for column in kept if not column.name)] if names else kept
+        joined = Column(" · ".join(column.title for column in names), cells, name=True, wrap=True)
+        kept = [joined, *(column for column in kept if not column.name)]
+    while len(kept) > 2 and total(kept, SHORT) - GAP > width:
+        kept.pop()
     return kept
+
+
+def total(columns: Sequence[Column], most: int = LEAST) -> int:
+    """The width of columns beside each other, with the gap behind the last."""
+    return sum(column.width(most) for column in columns)

@@ -1,31 +1,35 @@
-"""What a person sees: the summary of a sweep, and its plan. Lays out what it is given, computes nothing."""
+"""The summary of a sweep as a person sees it. Lays out what it is given, computes nothing."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from lrsweep.analysis.cost import cost_sentences
+from lrsweep.analysis.recommend import USELESS
+from lrsweep.analysis.widen import wider
 from lrsweep.report import drawing, words
-from lrsweep.report.printer import EDGE, PROSE, Column, Printer
-from lrsweep.report.words import NOTHING, many
+from lrsweep.report.printer import EDGE, FAINT, PROSE, Printer
+from lrsweep.report.tables import rate_tables, rates_table, settings_table, stale_table, tabled
+from lrsweep.report.words import many
 from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, STOPPED, UsageError
 
-if TYPE_CHECKING:  # `plan` and `list` come through here too, and do without frames
-    import pandas as pd
-
+if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
+    from lrsweep.analysis.cards import Card
+    from lrsweep.analysis.expectations import Check
     from lrsweep.analysis.recommend import Entry
 
-    Row = pd.Series[Any]
+MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_ACTS, MOST_ROWS = 20, 6, 3, 6, 12
+"""What is shown where nobody asked for more: settings, doubts, pictures, sentences to act on, rows of a card."""
 
-OWN = ("optimizer", "width")
-"""Settings that a stale run is always told by."""
+SHOWN = ("width", "subset")
+"""Axes whose cards show their tables unasked: what is in them stands in no other table."""
 
-MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_VALUES = 20, 6, 3, 6
-"""What is shown where nobody asked for more: settings, doubts, pictures, values of an axis."""
+FILES = ("report.html", "runs.csv", "curves.csv", "ranking.csv", "recommendation.json", "timings.csv")
 
 
 def print_summary(
@@ -38,39 +42,107 @@ def print_summary(
     seconds: float | None = None,
     trained: int | None = None,
 ) -> None:
-    """What was asked, the answer, the doubt, the picture, the sentence to act on, where to look further.
+    """What was asked, the answer, the doubt, the picture, the cards, the cost, the sentence to act on, where to look.
 
     `by` shows the best setting for each value of a column, `top` so many settings (or rates, where only these vary),
-    `show_all` every rate of each, and the stale runs. Raises UsageError where `by` is no column that varies.
+    `show_all` every rate of each, the cards in full, and the stale runs. Raises UsageError where `by` is no column that
+    varies.
     """
     printer = Printer(console)
     entries = chosen(answer, by)
     shown = in_order(answer, best_of_each_dataset(entries, top), by)
-    printer.say(*words.lines(headline(answer, seconds, trained), " · ", min(console.width, PROSE)), style="bold")
-    printer.say(question(answer), *unfinished(answer), "")
-    if not entries:
-        return
-    only_rates = not answer.entries[0]["setting"]
-    if not only_rates:
-        printer.table(settings_table(answer, shown, by))
-    if len(shown) < len(entries):
-        printer.say(f"{many(len(entries) - len(shown), 'more setting')}: --top {len(entries)} shows them all.", "")
-    if only_rates or show_all:
-        printer.table(rates_table(answer, shown, top if only_rates else None))
-    printer.say(*doubts(answer, shown))
-    act = [entry for entry in best_of_each_dataset(answer.entries, 1) if entry["best_rate"] is not None]
-    if not console.options.ascii_only:
-        pictured = act if len(act) > 1 else shown
-        printer.draw(drawing.panels(answer, pictured[:MOST_PICTURES], console.width))
-        printer.draw(drawing.sparklines(answer, pictured[0], console.width))
-    for entry in act[:MOST_VALUES]:
-        printer.say(entry["advice"].split("\n")[0], style="bold green")
-        printer.say(*tested(answer, entry))
+    say_question(printer, answer, seconds, trained)
+    if entries:
+        say_answer(printer, answer, shown, by, top, below(shown, len(entries), by))
+        say_doubts(printer, answer, shown)
+        act = [entry for entry in best_of_each_dataset(answer.entries, 1) if entry["best_rate"] is not None]
+        draw(printer, answer, act if len(act) > 1 else shown)
+        say_cards(printer, answer.cards, show_all)
+        if show_all:
+            say_details(printer, answer, shown)
+        say_act(printer, answer, act[:MOST_ACTS])
+    say_checks(printer, answer.checks)
     if show_all and answer.stale is not None and len(answer.stale):
         printer.say("", "Stale runs, kept but not ranked:")
         printer.table(stale_table(answer, answer.stale))
     if answer.folder:
-        printer.say(f"Files: {answer.folder}/  runs.csv curves.csv timings.csv")
+        printer.say(f"Files: {answer.folder}/  {' '.join(there(answer.folder))}")
+
+
+def say_question(printer: Printer, answer: Answer, seconds: float | None, trained: int | None) -> None:
+    """What was asked, of what, and whether it is all there."""
+    width = min(printer.console.width, PROSE)
+    printer.say(*words.lines(headline(answer, seconds, trained), " · ", width), style="bold")
+    printer.say(question(answer))
+    printer.say(*words.lines(trained_with(answer), " · ", width), style=FAINT)
+    printer.say(*unfinished(answer), "")
+
+
+def say_answer(
+    printer: Printer, answer: Answer, shown: Sequence[Entry], by: str | None, top: int | None, notes: Iterable[str]
+) -> None:
+    """The table of settings with notes beneath; of rates where only these vary."""
+    if shown[0]["setting"]:
+        printer.table(settings_table(answer, shown, by), *notes)
+        return
+    facts = words.lines(beside(answer, shown[0]), " · ", min(printer.console.width, PROSE))
+    printer.table(rates_table(answer, shown[0], top), *facts, style="")
+
+
+def say_doubts(printer: Printer, answer: Answer, shown: Sequence[Entry]) -> None:
+    """What stands against the answer, loudest that the best rate is at an edge, with what to do about that."""
+    said = [*doubts(answer, shown)]
+    for doubt, at_edge in said:
+        printer.say(f"{EDGE} {doubt}", style="bold yellow" if at_edge else "")
+    if grid := bracketing(answer, shown):
+        printer.say("  To bracket it, run again, which trains the new rates only, with")
+        printer.command(f"  -o 'learning_rate={grid}'")
+    printer.say(*[""][: len(said)])
+
+
+def say_details(printer: Printer, answer: Answer, shown: Sequence[Entry]) -> None:
+    """Every rate of every setting, by every measure."""
+    ids = {run_id for entry in shown for run_id in answer.rows(answer.runs, entry)["run_id"]}
+    curves = answer.curves[answer.curves["run_id"].isin(ids)]  # once: there may be millions of rows
+    for entry, label in zip(shown, words.labels(answer, shown, whole=True), strict=True):
+        printer.say(label, style="bold")
+        for title, columns in rate_tables(answer, entry, curves):
+            printer.say(*[title][: bool(title)], style=FAINT)
+            printer.table(columns)
+
+
+def say_act(printer: Printer, answer: Answer, act: Sequence[Entry]) -> None:
+    """What the choice costs, the sentence to act on, and what the choice scores on the test rows."""
+    for entry in act:
+        costs = " ".join(cost_sentences(answer.rows(answer.ranking, entry), answer.objective))
+        name = f"{entry['setting']['dataset']}: " if len(act) > 1 else ""
+        printer.say(*[f"{name}{costs}", ""][: 2 * bool(costs)])
+        wary = entry["edge"] in ("low", "high") or entry["diagnosis"] in USELESS
+        sentence = entry["advice"].split("\n")[0]
+        printer.say(f"{EDGE} {sentence}" if wary else sentence, style="bold yellow" if wary else "bold green")
+        printer.say(*tested(answer, entry))
+
+
+def draw(printer: Printer, answer: Answer, entries: Sequence[Entry]) -> None:
+    """The objective against the rate, and the losses by epoch; nothing where the console has no such signs."""
+    if printer.console.options.ascii_only:
+        return
+    printer.draw(drawing.panels(answer, entries[:MOST_PICTURES], printer.console.width))
+    printer.draw(drawing.sparklines(answer, entries[0], printer.console.width))
+
+
+def say_cards(printer: Printer, cards: Sequence[Card], show_all: bool) -> None:
+    """What each axis does: the finding, and the table where it says more; with `show_all` everything."""
+    for i, card in enumerate(cards):
+        rows = max((len(column.values) for column in card.table), default=0)
+        table = rows > 0 and (show_all or (card.axis in SHOWN and rows <= MOST_ROWS))
+        sentences = card.sentences if show_all else ()
+        printer.say(card.title, style="bold")
+        printer.say(*sentences)
+        if table:
+            printer.table(tabled(card.table))
+        elif sentences or i == len(cards) - 1:
+            printer.say("")
 
 
 def chosen(answer: Answer, by: str | None) -> list[Entry]:
@@ -130,6 +202,14 @@ def question(answer: Answer) -> str:
     return f"objective {answer.objective.removeprefix('best_')} at the {epoch} epoch, {mean}, {direction} is better"
 
 
+def trained_with(answer: Answer) -> list[str]:
+    """The rates, and what all runs have in common."""
+    about, runs = answer.about, answer.runs
+    keys = [key for key in about["settings"] if key not in about["axes"] and key in runs] if len(runs) else []
+    fixed = words.fixed({key: runs[key].iloc[0] for key in keys if key != "dataset"})
+    return [words.rates(about["axes"]["learning_rate"]), *fixed]
+
+
 def unfinished(answer: Answer) -> Iterator[str]:
     """What keeps the answer from being the whole one."""
     counts = answer.counts
@@ -145,119 +225,48 @@ def unfinished(answer: Answer) -> Iterator[str]:
         yield f"{many(counts['stale'], 'stale run')}: kept, but the sweep file is without them, so not ranked"
 
 
-def settings_table(answer: Answer, entries: Sequence[Entry], by: str | None) -> list[Column]:
-    """A row per setting, at its best rate."""
-    rates = [answer.rows(answer.ranking, entry) for entry in entries]
-    best = [rows[rows["rank"] == 1].iloc[0] for rows in rates]
-    lost = [f"{rows['n_diverged'].sum()} of {rows['n_seeds'].sum()}" for rows in rates]
-    marks = [f" {EDGE}" if entry["edge"] in ("low", "high") else "" for entry in entries]
-    return [
-        *setting_columns([entry["setting"] for entry in entries], by, answer.about["axes"]),
-        Column(
-            "best rate", [words.rate(entry["best_rate"]) + mark for entry, mark in zip(entries, marks, strict=True)]
-        ),
-        Column("tied with", [tie(entry["tie_interval"]) for entry in entries], spare=2),
-        *measures(answer, best),
-        Column("stable to", [stable(entry, rows) for entry, rows in zip(entries, rates, strict=True)], spare=3),
-        Column("diverged", lost, spare=4),
-    ]
+def below(shown: Sequence[Entry], n_settings: int, by: str | None) -> Iterator[str]:
+    """What the order of the settings says, and how many are left out."""
+    if len(shown) > 1 and by is None:
+        yield "In order of the mean, which alone does not say that settings differ."
+    if len(shown) < n_settings:
+        yield f"{many(n_settings - len(shown), 'more setting')}: --top {n_settings} shows them all."
 
 
-def rates_table(answer: Answer, entries: Sequence[Entry], top: int | None) -> list[Column]:
-    """A row per setting and rate; of each setting the `top` best."""
-    ranked = [row for entry in entries for _, row in answer.rows(answer.ranking, entry).iterrows()]
-    ranked = [row for row in ranked if top is None or row["rank"] <= top]
-    lost = [f"{row['n_diverged']} of {row['n_seeds']}" if row["n_diverged"] else NOTHING for row in ranked]
-    return [
-        *setting_columns(
-            [{key: row[key] for key in entries[0]["setting"]} for row in ranked], None, answer.about["axes"]
-        ),
-        Column("rate", [words.rate(row["learning_rate"]) for row in ranked]),
-        Column("", [verdict(row) for row in ranked]),
-        Column("rank", [str(row["rank"]) for row in ranked], spare=3, right=True),
-        *measures(answer, ranked),
-        Column("diverged", lost, spare=4),
-    ]
+def beside(answer: Answer, entry: Entry) -> Iterator[str]:
+    """What a table of rates has no column for."""
+    if entry["fitted_rate"] is not None:
+        interval = words.fitted_interval(entry["fitted_interval"])
+        yield f"fitted rate {words.fitted(entry['fitted_rate'])} (95% interval {interval})"
+    if entry["highest_stable_rate"] is not None:
+        every = entry["highest_stable_rate"] == answer.ranking["learning_rate"].max()
+        yield "stable at every rate" if every else f"stable to {words.rate(entry['highest_stable_rate'])}"
 
 
-def stale_table(answer: Answer, runs: pd.DataFrame) -> list[Column]:
-    """A row per stale run, told by the settings that differ among them."""
-    told = [key for key in answer.about["settings"] if key in runs and (runs[key].nunique() > 1 or key in OWN)]
-    runs = runs.sort_values([*told, "learning_rate", "seed"])
-    columns = [Column("run_id", [*runs["run_id"]]), Column("status", [*runs["status"]], spare=3)]
-    columns += [Column(key, cells_of(key, [*runs[key]], [*runs[key]]), spare=2) for key in told]
-    columns.append(Column("rate", [words.rate(rate) for rate in runs["learning_rate"]]))
-    columns.append(Column("seed", [str(seed) for seed in runs["seed"]], right=True))
-    values = runs.reindex(columns=[answer.objective])[answer.objective].astype(float)
-    return [*columns, Column(answer.objective, [f"{value:.3g}" for value in values], spare=1, right=True)]
-
-
-def setting_columns(
-    settings: Sequence[Mapping[str, Any]], first: str | None, axes: Mapping[str, Sequence[Any]]
-) -> Iterator[Column]:
-    """A column for each setting that varies, the one that was asked for first; `axes` are all values in the sweep."""
-    for key in sorted(settings[0] if settings else (), key=lambda key: key != first):
-        cells = cells_of(key, [setting[key] for setting in settings], axes.get(key, ()))
-        numbers = not any(isinstance(setting[key], str) for setting in settings)
-        yield Column(key.split(".")[-1], cells, right=numbers, name=True)
-
-
-def cells_of(key: str, values: Sequence[Any], among: Sequence[Any]) -> list[str]:
-    """The cells of a setting's column; of mappings, what tells them apart among all values in the sweep."""
-    few = words.apart(key, [None if value != value else value for value in among])
-    return [few.get(None if value != value else value) or words.value(value) for value in values]
-
-
-def measures(answer: Answer, rows: Sequence[Row]) -> Iterator[Column]:
-    """The objective and the scores in rows of the ranking."""
-    write = words.alike([row["objective_mean"] for row in rows])
-    values = [[write(row[f"objective_{name}"]) for name in ("mean", "std", "low", "high")] for row in rows]
-    wide = max((len(mean) for mean, *_ in values), default=0)
-    spread = [f"{mean:>{wide}}" + (f" ± {std}" if std != NOTHING else "") for mean, std, _, _ in values]
-    interval = [NOTHING if low == NOTHING else f"{low}–{high}" for _, _, low, high in values]
-    yield Column(answer.objective, spread)
-    for key, title in (("val_accuracy", "accuracy"), ("val_r2", "R²")):
-        if f"{key}_mean" in answer.ranking and key != answer.objective:
-            yield Column(title, [words.score(row[f"{key}_mean"]) for row in rows], spare=2, right=True)
-    yield Column("seeds", [str(row["n_seeds"]) for row in rows], spare=5, right=True)
-    if any(cell != NOTHING for cell in interval):
-        yield Column("95% interval", interval, spare=6)
-
-
-def verdict(row: Row) -> str:
-    """What the ranking says of a rate, in a word."""
-    if row["n_lost"] == row["n_seeds"]:
-        return drawing.LOST
-    return f"{drawing.BEST} best" if row["rank"] == 1 else "tied" if row["tied"] else ""
-
-
-def tie(interval: Sequence[float] | None) -> str:
-    """The rates that will do as well."""
-    if interval is None:
-        return NOTHING
-    low, high = map(words.rate, interval)
-    return "none" if low == high else f"{low}–{high}"
-
-
-def stable(entry: Entry, rates: pd.DataFrame) -> str:
-    """The highest stable rate, or that it lies beyond the rates tried."""
-    highest = entry["highest_stable_rate"]
-    return f"≥ {words.rate(highest)}" if highest == rates["learning_rate"].max() else words.rate(highest)
-
-
-def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[str]:
-    """Each doubt once, with the settings that it concerns, those of the best setting first; and an empty line."""
+def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[tuple[str, bool]]:
+    """Each doubt once, with the settings that it concerns, those of the best setting first; and whether it is of an
+    edge."""
     who: dict[str, list[str]] = {}
+    edges: set[str] = set()
     for entry, label in zip(entries, words.labels(answer, entries, whole=True), strict=True):
-        for doubt in entry["advice"].split("\n")[int(entry["best_rate"] is not None) :]:
+        doubts = entry["advice"].split("\n")[int(entry["best_rate"] is not None) :]
+        edges.update(doubts[: entry["edge"] in ("low", "high")])  # the gravest
+        for doubt in doubts:
             who.setdefault(doubt, []).append(label)
     for doubt, names in list(who.items())[:MOST_DOUBTS]:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        yield f"{EDGE} {doubt}" if len(names) == len(entries) else f"{EDGE} {' · '.join(names[:3])}{more}: {doubt}"
+        of = "" if len(names) == len(entries) else f"{' · '.join(names[:3])}{more}: "
+        yield f"{of}{doubt}", doubt in edges
     if len(who) > MOST_DOUBTS:
-        yield f"  {many(len(who) - MOST_DOUBTS, 'more doubt')}: --json has them all"
-    if who:
-        yield ""
+        yield f"{many(len(who) - MOST_DOUBTS, 'more doubt')}: --json has them all", False
+
+
+def bracketing(answer: Answer, entries: Sequence[Entry]) -> str:
+    """The grid that goes beyond the edges at which settings are best; empty where there are none, or several grids."""
+    edges = {entry["edge"] for entry in entries} & {"low", "high"}
+    rates = answer.about["axes"]["learning_rate"]
+    one_grid = len(answer.ranking) == len(rates) * len(answer.entries)
+    return wider(rates, low="low" in edges, high="high" in edges) if edges and one_grid else ""
 
 
 def tested(answer: Answer, entry: Entry) -> Iterator[str]:
@@ -268,59 +277,16 @@ def tested(answer: Answer, entry: Entry) -> Iterator[str]:
             yield f"{title} {entry[key]:.3f} with that choice{when}."
 
 
-def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
-    """What `run` would do, as `Preview.document` has it."""
-    printer = Printer(console or Console())
-    printer.say(f"{plan['path']} · name {plan['name']} · {plan['folder']}/", style="bold")
-    for name, parts in plan_lines(plan).items():
-        for number, line in enumerate(words.lines(parts, " · ", min(printer.console.width, PROSE) - 9)):
-            printer.say(f"  {'' if number else name:<6} {line}")
-    if "runs_list" in plan:
-        keys = [key for key, values in plan["axes"].items() if len(values) > 1]
-        rows = [{"run_id": run_id, "status": status, **settings} for run_id, status, settings in plan["runs_list"]]
-        printer.say("")
-        printer.table(
-            [
-                *setting_columns(
-                    [{key: row[key] for key in ("run_id", "status", *keys)} for row in rows], None, plan["axes"]
-                )
-            ]
-        )
+def say_checks(printer: Printer, checks: Sequence[Check]) -> None:
+    """What became of the sweep file's expectations: a line each where unmet."""
+    unmet = [check for check in checks if not check.met]
+    for check in unmet:
+        printer.say(f"{EDGE} expected {check.name} {check.wanted}, found {check.found}", style="bold red")
+    if checks:
+        met = len(checks) - len(unmet)
+        printer.say(f"expected: {f'all {met}' if not unmet else f'{met} of {len(checks)}'} met")
 
 
-def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The lines of the plan by their names, each in parts."""
-    lengths = [len(values) for values in plan["axes"].values()]
-    product = f" = {' × '.join(map(str, lengths))}" if math.prod(lengths) == plan["runs"] else ""
-    states = "   ".join(f"{state} {plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed"))
-    line = f"{plan['runs']:,}{product}     {states}"
-    lines = {
-        "axes": [axis(key, values) for key, values in plan["axes"].items()],
-        "runs": [line] if len(line) <= PROSE - 9 else [f"{plan['runs']:,}{product}", states],
-    }
-    if plan["duplicates"]:
-        lines["alike"] = [f"{plan['duplicates']:,} more, the same as one of these in all that acts: counted once"]
-    if not plan["stacks"]:
-        return lines | {"about": ["nothing to train: every run is done"]}
-    workers = f"with {many(plan['workers'], 'worker')}" if plan["workers"] else "in this process"
-    timed = f"timed here: 3 steps of {many(plan['shapes_timed'], 'shape')}"
-    return lines | {
-        "stacks": [f"{plan['stacks']:,}, up to {many(plan['largest_stack'], 'run')} each"],
-        "about": [
-            f"{words.duration(plan['seconds'])} {workers} ({timed})",
-            f"{words.size(plan['disk_bytes'])} on disk",
-        ],
-    }
-
-
-def axis(key: str, values: Sequence[Any]) -> str:
-    """An axis and its values, or their number where they are many or say nothing.
-
-    >>> axis("width", [16, 32]), axis("learning_rate", [10.0**-i for i in range(7)]), axis("seed", [0, 1, 2])
-    ('width 16 32', 'learning_rate 7 from 1e-06 to 1', 'seed 3')
-    """
-    if key == "seed":
-        return f"seed {len(values)}"
-    if len(values) <= MOST_VALUES or not all(isinstance(value, int | float) for value in values):
-        return " ".join([key, *map(words.value, values[:MOST_VALUES]), *["…"][: len(values) > MOST_VALUES]])
-    return f"{key} {len(values)} from {words.value(min(values))} to {words.value(max(values))}"
+def there(folder: str) -> list[str]:
+    """The files for people that a results folder holds."""
+    return [name for name in FILES if (Path(folder) / name).exists()]

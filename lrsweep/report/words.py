@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
-import re
+import numbers
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lrsweep.analysis.naming import apart
 from lrsweep.analysis.recommend import written
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
+    from lrsweep.analysis.cards.card import Col, Kind
     from lrsweep.analysis.recommend import Entry
 
-MAPPINGS = ("growth", "layer_rates")
-"""Columns whose values may be mappings, as text."""
+MOST_VALUES = 6
+"""Values of an axis that are listed; of more only their number and ends."""
 
-PART = re.compile(r"(\w+): ({[^}]*}|[^,{}]+)")
-TOLD = {"at_epoch": "epoch ", "to_width": "to ", "rate": ""}
-"""What parts of a mapping are called in few words; others by their names."""
+USUAL = {
+    **{"subset": 1.0, "validation": 0.2, "test": 0.2, "split_seed": 0, "standardize": True, "precision": "float32"},
+    **{"depth": 1, "activation": "relu", "parametrization": "standard", "base_width": 64, "layer_rates": "1"},
+}
+"""What a reader takes for granted: said only where it differs. Nothing at all, as no clipping, is never said."""
+
+TELLING = {"batch_size": "batch {}", "epochs": "{} epochs"}
+"""Settings that are not told as name and value."""
 
 NOTHING = "–"
 """Stands for what does not apply or cannot be said."""
@@ -58,20 +65,24 @@ def lines(parts: Iterable[str], between: str, width: int) -> list[str]:
     return [line for row in rows for line in (textwrap.wrap(row, width) if len(row) > width else [row])]
 
 
-def alike(values: Sequence[float]) -> Callable[[float], str]:
-    """How to write the numbers of a column, all with the decimals that give the one nearest to zero three digits.
+def alike(values: Sequence[float]) -> Callable[..., str]:
+    """How to write the numbers of a column: with the decimals that give the one nearest to zero three digits.
+
+    Large ones have no more than four digits; one that stands `beside` another has the other's decimals.
 
     >>> write = alike([0.104, 2.3])
-    >>> write(0.104), write(2.3), write(123456.0), write(float("inf"))
-    ('0.104', '2.300', '1.2e+05', '–')
+    >>> write(0.104), write(2.3), write(132.312), write(0.5, beside=132.312), write(123456.0), write(float("inf"))
+    ('0.104', '2.300', '132.3', '0.5', '1.2e+05', '–')
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
-    places = max(0, 2 - math.floor(math.log10(min(sizes)))) if sizes else 3
+    most = max(0, 2 - math.floor(math.log10(min(sizes)))) if sizes else 3
 
-    def write(value: float) -> str:
+    def write(value: float, beside: float = 0.0) -> str:
         if not math.isfinite(value):
             return NOTHING
-        return f"{value:.{places}f}" if abs(value) < 1e4 and places <= 6 else f"{value:.1e}"
+        size = max(abs(value), abs(beside) if math.isfinite(beside) else 0.0, 1.0)
+        places = min(most, max(0, 3 - math.floor(math.log10(size))))
+        return f"{value:.{places}f}" if size < 1e4 and places <= 6 else f"{value:.1e}"
 
     return write
 
@@ -87,28 +98,91 @@ def value(given: Any) -> str:
     return f"{given:.6g}" if isinstance(given, float) else str(given)
 
 
-def apart(column: str, values: Iterable[Any]) -> dict[Any, str]:
-    """The values of a column of mappings, in the words that tell them apart; of other columns none.
+def cells(column: Col) -> list[str]:
+    """The cells of a card's column, numbers with the same decimals and mappings in the words that tell them apart.
 
-    >>> rates = ["keep", "warmup", "{scale: 0.5}"]
-    >>> [*apart("growth", [f"{{at_epoch: 5, to_width: 64, rate: {rate}}}" for rate in rates]).values()]
-    ['none', 'keep', 'warmup', 'scale 0.5']
-    >>> apart("layer_rates", ["1", "{decay: 0.5}"])["{decay: 0.5}"]
-    'decay 0.5'
+    >>> from lrsweep.analysis.cards.card import Col
+    >>> cells(Col("loss", [0.104, 2.3, float("nan")], "value")), cells(Col("tied with", [(0.001, 0.01), None], "rates"))
+    (['0.104', '2.300', '–'], ['0.001–0.01', '–'])
     """
-    if column not in MAPPINGS:
-        return {}
-    usual = "1" if column == "layer_rates" else ""
-    parts = {text: dict(PART.findall(text)) for text in values if isinstance(text, str)}
-    found = {name: {own.get(name, usual) for own in parts.values()} for own in parts.values() for name in own}
-    differing = [name for name in found if len(found[name]) > 1] or list(found)[:2]
-    told: dict[Any, str] = {None: "none"}
-    for text, own in parts.items():
-        kept = [name for name in differing if name in own]
-        kept = [name for name in kept if own[name] != usual] or kept
-        few = [TOLD.get(name, f"{name} ") + own[name].strip("{}").replace(":", "") for name in kept]
-        told[text] = ", ".join(few) or text
+    if column.kind == "value":
+        write = alike([given for given in column.values if not missing(given)])
+        return [NOTHING if missing(given) else write(given) for given in column.values]
+    few = apart(column.title, column.values) if column.kind == "setting" else {}
+    return [(few.get(given) if few else None) or cell(given, column.kind) for given in column.values]
+
+
+def cell(given: Any, kind: Kind) -> str:
+    """A value on its own, as its kind is written.
+
+    >>> cell(1.618, "ratio"), cell(0.054, "share"), cell(1079, "count"), cell(0.4917, "number"), cell(None, "rate")
+    ('1.62 ×', '5.4%', '1,079', '0.492', '–')
+    """
+    if missing(given):
+        return NOTHING
+    if kind == "rates":
+        low, high = map(written, given)
+        return low if low == high else f"{low}–{high}"
+    if kind in WRITTEN and not math.isfinite(given):
+        return NOTHING
+    return WRITTEN[kind](given) if kind in WRITTEN else value(given)
+
+
+def missing(given: Any) -> bool:
+    """Whether there is nothing to write: None or nan."""
+    return given is None or (isinstance(given, float) and math.isnan(given))
+
+
+def numeric(column: Col) -> bool:
+    """Whether all that stands in a column are numbers."""
+    return all(isinstance(given, numbers.Number) for given in column.values if not missing(given))
+
+
+def fixed(settings: Mapping[str, Any]) -> list[str]:
+    """What does not vary, in few words, as far as it is not USUAL.
+
+    >>> fixed({"subset": 1.0, "width": 64, "schedule": "cosine", "schedule.warmup": 0.1, "epochs": 20})
+    ['width 64', 'schedule cosine', 'warmup 0.1', '20 epochs']
+    """
+    told = []
+    for key, given in settings.items():
+        if not missing(given) and given != USUAL.get(key):
+            few = apart(key, [given]).get(given) or value(given)
+            told.append(TELLING.get(key, f"{key.split('.')[-1]} {{}}").format(few))
     return told
+
+
+def axis(key: str, values: Sequence[Any]) -> str:
+    """An axis and its values, or their number where they are many or say nothing.
+
+    >>> axis("width", [16, 32]), axis("learning_rate", [10.0**-i for i in range(7)]), axis("seed", [0, 1, 2])
+    ('width 16 32', 'learning_rate 7 from 1e-06 to 1', 'seed 3')
+    """
+    if key == "seed":
+        return f"seed {len(values)}"
+    if len(values) <= MOST_VALUES or not all(isinstance(given, int | float) for given in values):
+        return " ".join([key, *map(value, values[:MOST_VALUES]), *["…"][: len(values) > MOST_VALUES]])
+    return f"{key} {len(values)} from {value(min(values))} to {value(max(values))}"
+
+
+def rates(values: Sequence[float]) -> str:
+    """The rates that were tried.
+
+    >>> rates([0.1]), rates([0.1, 0.01]), rates([10.0**-i for i in range(9)])
+    ('rate 0.1', 'rates 0.01 0.1', '9 rates from 1e-08 to 1')
+    """
+    if len(values) > MOST_VALUES:
+        return f"{len(values)} rates from {written(min(values))} to {written(max(values))}"
+    return " ".join(["rate" if len(values) == 1 else "rates", *map(written, sorted(values))])
+
+
+def diagnosis(given: Any) -> str:
+    """What is wrong with a rate.
+
+    >>> diagnosis("too_slow"), diagnosis(None)
+    ('too slow', '–')
+    """
+    return NOTHING if missing(given) else str(given).replace("_", " ")
 
 
 def labels(answer: Answer, entries: Sequence[Entry], whole: bool = False) -> list[str]:
@@ -129,9 +203,47 @@ def rate(given: float | None) -> str:
     return NOTHING if given is None else written(given)
 
 
+def fitted(given: float | None) -> str:
+    """A fitted rate, if there is one: with two digits, since no fit is that good.
+
+    >>> fitted(0.00237), fitted(1234.5), fitted(None)
+    ('0.0024', '1200', '–')
+    """
+    return NOTHING if given is None else written(float(f"{given:.2g}"))
+
+
+def fitted_interval(given: Sequence[float] | None) -> str:
+    """The interval of a fitted rate, if there is one.
+
+    >>> fitted_interval([0.00123, 0.0045]), fitted_interval(None)
+    ('0.0012–0.0045', '–')
+    """
+    return NOTHING if given is None else "–".join(map(fitted, given))
+
+
 def score(given: float) -> str:
     """An accuracy or R²."""
     return f"{given:.3f}" if math.isfinite(given) else NOTHING
+
+
+def ratio(given: float) -> str:
+    """A factor.
+
+    >>> ratio(1.618), ratio(12.34), ratio(1234.0), ratio(0.0312)
+    ('1.62 ×', '12.3 ×', '1,234 ×', '0.031 ×')
+    """
+    size = abs(given)
+    places = 2 if 0.0995 <= size < 9.995 else 1 if 9.995 <= size < 99.95 else 0
+    return f"{given:.2g} ×" if size < 0.0995 else f"{given:,.{places}f} ×"
+
+
+def share(given: float) -> str:
+    """A fraction, in per cent.
+
+    >>> share(0.0543), share(0.5), share(1.0), share(12.3)
+    ('5.4%', '50%', '100%', '1,230%')
+    """
+    return f"{100 * given:.1f}%" if 0 < abs(given) < 0.0995 else f"{100 * given:,.0f}%"
 
 
 def duration(seconds: float) -> str:
@@ -154,3 +266,16 @@ def size(n_bytes: float) -> str:
     """
     unit, name = (1e9, "GB") if n_bytes >= 1e9 else (1e6, "MB") if n_bytes >= 1e6 else (1e3, "kB")
     return f"{n_bytes / unit:.{1 if n_bytes < 10 * unit and name != 'kB' else 0}f} {name}"
+
+
+WRITTEN: dict[str, Callable[[Any], str]] = {
+    "rate": written,
+    "value": "{:.3g}".format,
+    "score": score,
+    "ratio": ratio,
+    "share": share,
+    "number": "{:.3g}".format,
+    "count": "{:,.0f}".format,
+    "seconds": duration,
+}
+"""How each kind of number in a card's table is written."""

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lrsweep.spec.keys import default_settings
+from lrsweep.spec.keys import default_settings, setting_meanings
 from lrsweep.spec.model import Spec
 from lrsweep.spec.reader import load_spec
 from lrsweep.spec.schema import json_schema
 
-__all__ = ["Spec", "default_settings", "json_schema", "load_spec", "template"]
+__all__ = ["Spec", "default_settings", "json_schema", "load_spec", "setting_meanings", "template"]
 
 
 def template() -> str:

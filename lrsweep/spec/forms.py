@@ -1,7 +1,8 @@
 """The forms that values take: unions of kinds, and mappings of a few settings, each declared once.
 
-A field marked AXIS takes one value or a list, one marked GRID also a grid. Its mark `sentence` is the rule and the
-remedy to tell where a union has several of them, `enum` the words that a text may be.
+A field marked AXIS takes one value or a list, one marked GRID also a grid, one marked COMPARED a text that compares
+with such a value. Its mark `sentence` is the rule and the remedy to tell where a union has several of them, `enum` the
+words that a text may be.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 AXIS: dict[str, Any] = {"axis": True, "numbers": False}
 GRID: dict[str, Any] = {"axis": True, "numbers": True}
+COMPARED: dict[str, Any] = {"compared": True}
 
 LARGEST = 2**53
 """Of whole numbers: up to it JSON, CSV readers and SQLite keep every one exactly."""
@@ -96,3 +98,37 @@ class GrowthPlan(Form):
         ge=1, le=LARGEST, description="units per hidden layer from then on", examples=[128], json_schema_extra=GRID
     )
     rate: GrowthRate | ScaledRate = Field("keep", description="of the epochs after it", json_schema_extra=AXIS)
+
+
+class Expectations(Form):
+    """What must come of a sweep. The best setting counts, at its best rate; of several datasets each one's."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    best_val_loss: float = Field(
+        ge=0, description="lowest mean validation loss", examples=["<= 0.2"], json_schema_extra=COMPARED
+    )
+    best_val_accuracy: float = Field(
+        ge=0, le=1, description="highest mean validation accuracy", examples=[">= 0.95"], json_schema_extra=COMPARED
+    )
+    best_val_r2: float = Field(
+        le=1, description="highest mean validation R²", examples=[">= 0.4"], json_schema_extra=COMPARED
+    )
+    best_test_accuracy: float = Field(
+        ge=0,
+        le=1,
+        description="mean test accuracy of the best setting",
+        examples=[">= 0.9"],
+        json_schema_extra=COMPARED,
+    )
+    best_test_r2: float = Field(
+        le=1, description="mean test R² of the best setting", examples=[">= 0.4"], json_schema_extra=COMPARED
+    )
+    best_rate: float = Field(
+        gt=0, description="the best rate, as [lowest, highest] or compared", examples=[[1e-3, 0.1]],
+        json_schema_extra=COMPARED,
+    )  # fmt: skip
+    at_edge: bool = Field(description="whether the best rate is the lowest or highest tried", examples=[False])
+    diverged: int = Field(ge=0, description="diverged runs of the sweep", examples=["<= 4"], json_schema_extra=COMPARED)
+    failed: int = Field(
+        ge=0, description="failed and crashed runs of the sweep", examples=["== 0"], json_schema_extra=COMPARED
+    )

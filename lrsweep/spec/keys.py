@@ -28,6 +28,7 @@ from lrsweep.spec.forms import (
     ClipNorm,
     DecayRates,
     Deviation,
+    Expectations,
     FileData,
     GroupRates,
     GrowthPlan,
@@ -48,10 +49,10 @@ OBJECTIVES = (
 NOISY = re.compile(r"(noisy_accuracy|noisy_r2)@([0-9][0-9.e+-]*)")
 """An objective that is measured with noise on the inputs, with a deviation that `noise` must name."""
 
-SWEEP_KEYS = ("name", "description", "objective", "select", "zip", "exclude", "blocks")
+SWEEP_KEYS = ("name", "description", "objective", "select", "expect", "zip", "exclude", "blocks")
 """Keys that say something about the sweep; all others are settings of its runs."""
 
-LATER = ("elimination", "extend", "refine", "expect")
+LATER = ("elimination", "extend", "refine")
 """Keys that this version does not have yet."""
 
 SYNONYMS = {
@@ -70,6 +71,7 @@ SYNONYMS = {
         "validation": "val validation_fraction val_size valid",
         "test": "test_size test_fraction",
         "objective": "metric goal monitor",
+        "expect": "expects expected expectation expectations assert asserts check checks require thresholds",
         "clip_norm": "grad_clip gradient_clip_val max_norm clip",
         "precision": "dtype",
         "standardize": "normalize scale scaling",
@@ -166,6 +168,13 @@ class SweepFile(BaseModel):
         json_schema_extra={"enum": [*OBJECTIVES]},
     )
     select: Literal["final", "best"] = Field("final", description="rank by the final epoch or by the best one")
+    expect: Expectations | Literal["none"] | None = Field(
+        None,
+        description="what must come of the sweep; where it does not, run ends with exit code 1",
+        json_schema_extra={
+            "sentence": "must be none, or what is expected; write for example {best_val_accuracy: '>= 0.95'}",
+        },
+    )
     zip: list[list[str]] = Field([], description="axes that advance together")
     exclude: list[dict[str, Any]] = Field([], description="combinations to leave out")
     blocks: list[dict[str, Any]] = Field([], description="a union of sweeps: each block overrides the file's keys")
@@ -210,6 +219,7 @@ RULES = rules_of(SweepFile)
 DATA_FORMS = {"file": rules_of(FileData), "idx": rules_of(IdxData)}
 GROUP_RULES, DECAY_RULES = rules_of(GroupRates), rules_of(DecayRates)
 GROWTH_RULES, SCALE_RULES = rules_of(GrowthPlan), rules_of(ScaledRate)
+EXPECT_RULES = rules_of(Expectations)
 NOISE_RULE = Rule.of(FieldInfo.from_annotation(Deviation))
 
 RUN_KEYS = tuple(key for key in FIELDS if key not in SWEEP_KEYS)
@@ -270,6 +280,15 @@ def default_settings(key: str, name: str) -> dict[str, Scalar]:
     {'end': 0.0, 'warmup': 0}
     """
     return {setting: rule.default for setting, rule in settings_rules(key, name).items()}
+
+
+def setting_meanings(key: str, name: str) -> dict[str, str]:
+    """What each setting of an optimizer or schedule is.
+
+    >>> setting_meanings("schedule", "cosine")["warmup"]
+    'climb to the peak first'
+    """
+    return {setting: str(field.description) for setting, field in settings_model(key, name).model_fields.items()}
 
 
 def owner(setting: str) -> str | None:

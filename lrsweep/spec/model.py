@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lrsweep.analysis.expectations import Expected
 from lrsweep.spec.places import Places
 from lrsweep.vocabulary import Choice
 
@@ -105,8 +106,9 @@ def met(entry: Exclusion, values: dict[str, Any]) -> bool:
 class Spec:
     """A sweep file that has been read and found right.
 
-    `named` holds the settings of optimizers and schedules that the file names, as in `optimizer.momentum`. `text` and
-    `places`, a block's at the index of the block, are for those who find later that something is wrong with it.
+    `expect` is what must come of it. `named` holds the settings of optimizers and schedules that the file names, as in
+    `optimizer.momentum`. `text` and `places`, a block's at the index of the block, are for those who find later that
+    something is wrong with it.
     """
 
     path: Path
@@ -116,6 +118,7 @@ class Spec:
     description: str
     objective: str
     select: str
+    expect: Mapping[str, Expected]
     blocks: tuple[Block, ...]
     named: tuple[str, ...]
     text: str

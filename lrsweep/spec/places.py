@@ -28,6 +28,8 @@ class Places:
         key, *path = label.split(".")
         if key not in self.nodes:
             return Problem("")
+        if path and value is None:  # said of the sweep, so that no run has it
+            return self.at(inside(self.nodes[key], path))
         return self.at(next(origins(self.nodes[key], plain(value), path, usual(key, value)), self.nodes[key]))
 
     def key(self, label: str) -> Problem:
@@ -55,6 +57,14 @@ def origins(node: Node, value: Any, path: Sequence[str] = (), usual: Mapping[str
             yield from origins(part, value[path[0]], path[1:]) if part else (node,)
     elif isinstance(inside, dict) or inside == value:  # a grid may have any value
         yield node
+
+
+def inside(node: Node, path: Sequence[str]) -> Node:
+    """The node at the end of a path of keys, or where the path ends early."""
+    for key in path:
+        if isinstance(node.value, dict) and key in node.value:
+            node = node.value[key]
+    return node
 
 
 def plain(value: Any) -> Any:

@@ -103,7 +103,7 @@ class Reader:
     def spec(self) -> Spec:
         """All that the file says; SpecError with all that is wrong with it."""
         self.check_keys(self.keys, (*RUN_KEYS, *SWEEP_KEYS), "a key of a sweep file")
-        about = {key: self.single(key, self.keys) for key in ("name", "description", "objective", "select")}
+        about = {key: self.single(key, self.keys) for key in ("name", "description", "objective", "select", "expect")}
         if "name" not in self.keys or self.keys["name"].value is None:
             about["name"] = self.default_name()
         self.check_objective(about["objective"], about["select"])
@@ -140,6 +140,8 @@ class Reader:
         key = owner(name)
         if name in FOR_ALL and known == BLOCK_KEYS:
             return ", it holds for all runs alike; write it outside the blocks"
+        if name in SWEEP_KEYS and known == BLOCK_KEYS:
+            return "; it is said of the whole sweep, write it outside the blocks"
         if SYNONYMS.get(name.lower()) in known:
             return f"; did you mean {SYNONYMS[name.lower()]}?"
         if key in known:

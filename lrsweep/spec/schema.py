@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lrsweep.analysis.expectations import COMPARISON
 from lrsweep.datasets import DATASETS
+from lrsweep.spec.expected import PAIR
 from lrsweep.spec.keys import (
     AXES,
     BLOCK_KEYS,
@@ -21,6 +23,7 @@ from lrsweep.spec.keys import (
 Schema = dict[str, Any]
 GRID = {"$ref": "#/$defs/grid"}
 OPENML = {"type": "string", "pattern": "^openml:."}
+COMPARED = {"type": "string", "pattern": f"^{COMPARISON.pattern}$"}
 
 
 def json_schema() -> Schema:
@@ -34,6 +37,7 @@ def json_schema() -> Schema:
         del properties[key]["type"]
         properties[key]["anyOf"] = [{"enum": list(REGISTRIES[key])}, *mappings(key)]
     properties["zip"]["items"] = {"type": "array", "items": {"enum": [*AXES, "seeds"]}, "minItems": 2}
+    expectations(schema["$defs"]["Expectations"])
     for form in (schema, *schema["$defs"].values()):
         form["properties"] = {key: several(value) for key, value in form["properties"].items()}
     schema["$defs"]["grid"] = {"anyOf": [grid(name) for name in GRID_FORMS]}
@@ -51,6 +55,16 @@ def grid(name: str) -> Schema:
     counts = {count: {"type": "integer", "minimum": FEWEST[count]} for count in GRID_FORMS[name]}
     form = {"type": "object", "properties": {name: ends, **counts}, "required": [name], "additionalProperties": False}
     return form | ({"oneOf": [{"required": [count]} for count in counts]} if counts else {})
+
+
+def expectations(form: Schema) -> None:
+    """Turns the numbers that expectations compare with into the texts that do, of which one is enough."""
+    del form["required"]
+    for name, value in form["properties"].items():
+        if value.pop("compared", False):
+            about = {part: value.pop(part) for part in ("title", "description", "examples")}
+            number = {"type": "array", "items": value, "minItems": 2, "maxItems": 2}
+            form["properties"][name] = about | ({"anyOf": [COMPARED, number]} if name == PAIR else COMPARED)
 
 
 def several(value: Schema) -> Schema:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lrsweep.datasets import DATASETS
+from lrsweep.spec.expected import expectations
 from lrsweep.spec.forms import GROWTH_RATES
 from lrsweep.spec.grid_reader import GridReader, is_whole
 from lrsweep.spec.grids import Axis
@@ -82,6 +83,8 @@ class Values:
             return self.several(key, node, lambda item: self.mappings[key](item, False))
         if key in ("seeds", "noise"):
             return self.seeds(node) if key == "seeds" else self.noise(node)
+        if key == "expect":
+            return Axis.of(expectations(self.problems, node))
         if key == "dataset":
             return self.several(key, node, self.source)
         if key in AXES:

@@ -6,20 +6,18 @@ any number may read meanwhile. The rollback journal rather than WAL, so that net
 
 from __future__ import annotations
 
-import csv
 import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from io import StringIO
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from lrsweep.store.folder import explained, lock, write_file
+from lrsweep.store.tables import Columns, add_row, by_column, csv_text, curve_lines
 from lrsweep.vocabulary import (
     CRASHED,
     CURVE_COLUMNS,
@@ -33,12 +31,16 @@ from lrsweep.vocabulary import (
     Outcome,
     Scalar,
     StoreError,
+    json_text,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DATABASE = "sweep.db"
+
+ANSWER = ("ranking.csv", "recommendation.json")
+"""Views of all runs together, which say something wrong as soon as there is one run more."""
 
 APPLICATION = int.from_bytes(b"lrsw")
 """Marks the file as ours (`PRAGMA application_id`); the layout's number, FORMAT, is in `PRAGMA user_version`."""
@@ -79,6 +81,7 @@ COMMIT;
 PLANNED = "SELECT run_id, status, reason, settings, metrics FROM planned ORDER BY position"
 STALE = "SELECT run_id, status, reason, settings, metrics FROM stale ORDER BY run_id"
 CURVES = "SELECT run_id, curve FROM planned WHERE status IS NOT NULL ORDER BY position"
+CURVE_BYTES = "SELECT coalesce(sum(length(curve)), 0) FROM planned"
 TIMINGS = "SELECT run_id, timing FROM planned WHERE status IS NOT NULL ORDER BY position"
 ADD = """
 INSERT OR REPLACE INTO runs (run_id, numerics, status, reason, settings, metrics, timing, curve)
@@ -86,11 +89,8 @@ VALUES (:run_id, :numerics, :status, :reason,
         (SELECT settings FROM plan WHERE run_id = :run_id), :metrics, :timing, :curve)
 """
 
-AFTER_TRAINING = ("learning_rate", "grad_norm", "update_ratio")
-"""Columns of a curve that are empty at epoch 0."""
-
-Record = dict[str, Any]
-"""A row of `runs.csv` or `timings.csv`: column → value."""
+NAMED = ("run_id", "status", "reason")
+"""The columns of runs.csv before the settings."""
 
 
 class Store:
@@ -161,6 +161,10 @@ class Store:
         rows = [(at, run_id, NUMERICS, json.dumps(settings)) for at, (run_id, settings) in enumerate(planned)]
         described = json.dumps(about)
         with self._transaction():
+            before = self._database.execute("SELECT * FROM plan ORDER BY position").fetchall()
+            if (before, self.about()) == (rows, json.loads(described)):
+                return
+            self._withdraw_answer()
             self._database.execute("DELETE FROM plan")
             self._database.executemany("INSERT INTO plan VALUES (?, ?, ?, ?)", rows)
             self._database.execute("INSERT OR REPLACE INTO meta VALUES ('about', ?)", [described])
@@ -191,6 +195,7 @@ class Store:
             for outcome in outcomes
         ]
         with self._transaction():
+            self._withdraw_answer()
             self._database.executemany(ADD, rows)
 
     def counts(self) -> dict[str, int]:
@@ -205,43 +210,82 @@ class Store:
 
     def write_views(self) -> None:
         """Write runs.csv, curves.csv and timings.csv, each of them whole or not at all."""
-        write_file(self.folder / "runs.csv", _table(*self._runs(PLANNED)))
-        write_file(self.folder / "curves.csv", _curve_lines(self._curve_columns(), self._curves()))
-        write_file(self.folder / "timings.csv", _table(*self._timings()))
+        write_file(self.folder / "runs.csv", csv_text(self._runs(PLANNED)))
+        write_file(self.folder / "curves.csv", curve_lines(self._curve_columns(), self._curves()))
+        write_file(self.folder / "timings.csv", csv_text(self._timings()))
+
+    def write_answer(self, ranking: Mapping[str, Sequence[Scalar | None]], recommendation: Mapping[str, Any]) -> None:
+        """Write ranking.csv, from its columns, and recommendation.json, each of them whole or not at all.
+
+        They are there as long as they hold: `add`, and a `set_plan` that changes something, remove them.
+        """
+        write_file(self.folder / "ranking.csv", csv_text(ranking))
+        write_file(self.folder / "recommendation.json", [json_text(recommendation), "\n"])
 
     def runs(self, *, stale: bool = False) -> pd.DataFrame:
         """The content of runs.csv; or, in the same form, the stale runs with the settings of their own plan."""
-        return _frame(*self._runs(STALE if stale else PLANNED))
+        return _frame(self._runs(STALE if stale else PLANNED))
 
     def curves(self) -> pd.DataFrame:
         """The content of curves.csv."""
-        run_ids, curves = [], [np.empty((0, len(CURVE_COLUMNS)))]
-        for run_id, curve in self._curves():
-            run_ids += [run_id] * len(curve)
-            curves.append(curve)
-        frame = _frame(self._curve_columns(), np.concatenate(curves)).astype({"epoch": int, "step": int})
-        frame.insert(0, "run_id", run_ids)
+        import pandas as pd
+
+        run_ids, lengths, columns = [], [], self._curve_columns()
+        with self.one_moment(), explained(self._path):
+            [n_bytes] = self._database.execute(CURVE_BYTES).fetchone()
+            n_rows = n_bytes // (8 * len(columns))
+            counts, values = np.empty((2, n_rows), int), np.empty((len(columns) - 2, n_rows))
+            end = 0
+            for run_id, curve in self._curves():
+                start, end = end, end + len(curve)
+                counts[:, start:end], values[:, start:end] = curve[:, :2].T, curve[:, 2:].T
+                run_ids.append(run_id)
+                lengths.append(len(curve))
+        frame = pd.DataFrame(
+            values.T, columns=columns[2:], copy=False
+        )  # as it lies: of a million rows, each copy counts
+        frame.insert(0, "run_id", pd.Series(run_ids, dtype=str).repeat(lengths).reset_index(drop=True))
+        for place, column in enumerate(columns[:2]):
+            frame.insert(1 + place, column, counts[place])
         return frame
 
     def timings(self) -> pd.DataFrame:
         """The content of timings.csv."""
-        return _frame(*self._timings())
+        return _frame(self._timings())
 
-    def _runs(self, query: str) -> tuple[list[str], list[Record]]:
-        """Columns and rows. Settings of runs not yet done have columns too, so that these stay as a sweep goes on."""
-        described, measured = [], []
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """What is read inside is of one moment, whatever another process writes meanwhile; that process has to wait."""
+        if self._database.in_transaction:
+            yield
+            return
         with explained(self._path):
-            for run_id, status, reason, settings, metrics in self._database.execute(query):
-                described.append({"run_id": run_id, "status": status, "reason": reason} | json.loads(settings))
-                measured.append(json.loads(metrics) if status else {})
-        columns = _union([dict.fromkeys(("run_id", "status", "reason")), *described, *measured])
-        rows = zip(described, measured, strict=True)
-        return columns, [settings | metrics for settings, metrics in rows if settings["status"]]
+            self._database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._database.rollback()
 
-    def _timings(self) -> tuple[list[str], list[Record]]:
+    def _runs(self, query: str) -> Columns:
+        """Settings of runs not yet done have columns too, so that these stay as a sweep goes on."""
+        described: Columns = {column: [] for column in NAMED}
+        measured: Columns = {}
+        number = 0
         with explained(self._path):
-            records = [{"run_id": run_id} | json.loads(timing) for run_id, timing in self._database.execute(TIMINGS)]
-        return _union([{"run_id": None}, *records]), records
+            for *named, settings, metrics in self._database.execute(query):
+                row = dict(zip(NAMED, named, strict=True)) | json.loads(settings)
+                if row["status"] is None:
+                    described |= {column: [None] * number for column in row if column not in described}
+                else:
+                    add_row(described, number, row)
+                    add_row(measured, number, json.loads(metrics))
+                    number += 1
+        return described | measured
+
+    def _timings(self) -> Columns:
+        with explained(self._path):
+            found = self._database.execute(TIMINGS)
+            return by_column(({"run_id": run_id} | json.loads(timing) for run_id, timing in found), ["run_id"])
 
     def _curves(self) -> Iterator[tuple[str, Array]]:
         """run_id and (epochs_done + 1, len(CURVE_COLUMNS)), one by one, since all of them may be gigabytes."""
@@ -252,6 +296,10 @@ class Store:
     def _curve_columns(self) -> list[str]:
         regression = self.about().get("task") == "regression"
         return [column.replace("accuracy", "r2") if regression else column for column in CURVE_COLUMNS]
+
+    def _withdraw_answer(self) -> None:
+        for name in ANSWER:
+            (self.folder / name).unlink(missing_ok=True)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -275,43 +323,7 @@ def _check_format(database: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{newer}; upgrade lrsweep, or name another folder with --results")
 
 
-def _table(columns: list[str], records: list[Record]) -> bytes:
-    """CSV. Python writes the shortest text that reads back as the same float; None becomes empty."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(record.get(column)) for column in columns] for record in records)
-    return text.getvalue().encode()
-
-
-def _curve_lines(columns: list[str], curves: Iterable[tuple[str, Array]]) -> Iterator[str]:
-    """Lines of CSV, joined by hand: numbers need no quoting, and there are a hundred times as many as in runs.csv."""
-    yield f"run_id,{','.join(columns)}\n"
-    first = [not column.startswith(AFTER_TRAINING) for column in columns[2:]]
-    for run_id, curve in curves:
-        lines = [[f"{run_id},{epoch:.0f},{step:.0f}", *map(repr, rest)] for epoch, step, *rest in curve.tolist()]
-        if lines:  # untrained: what follows from training does not apply
-            lines[0][1:] = [value if applies else "" for value, applies in zip(lines[0][1:], first, strict=True)]
-        yield "".join(f"{','.join(line)}\n" for line in lines)
-
-
-def _cell(value: Scalar | None) -> Scalar | None:
-    """A value as it stands in a CSV file: text is kept from being read as a formula, booleans are spelled as in YAML.
-
-    >>> _cell("=1+1"), _cell(-1.0), _cell(True)
-    ("'=1+1", -1.0, 'true')
-    """
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-def _frame(columns: list[str], rows: Any) -> pd.DataFrame:
+def _frame(columns: Columns) -> pd.DataFrame:
     import pandas as pd  # here, since it takes half a second that a command without frames need not spend
 
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _union(records: Iterable[Mapping[str, object]]) -> list[str]:
-    """All keys, in the order in which they first appear."""
-    return list(dict.fromkeys(chain.from_iterable(records)))
+    return pd.DataFrame(columns, dtype=None if any(columns.values()) else object)

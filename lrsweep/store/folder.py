@@ -17,15 +17,18 @@ from pathlib import Path
 
 from lrsweep.vocabulary import BusyError, StoreError
 
+ELSEWHERE = "another folder with --results"
+"""What to name where a place does not do."""
 
-def write_file(path: Path, content: bytes | Iterable[str]) -> None:
+
+def write_file(path: Path, content: bytes | Iterable[str], elsewhere: str = ELSEWHERE) -> None:
     """Write a file whole or not at all: a reader, a crash or a full disk finds the old one or the new one.
 
-    Raises StoreError, and then leaves the old file in place.
+    Raises StoreError, and then leaves the old file in place; its remedy is to name a place `elsewhere`.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     chunks = [content] if isinstance(content, bytes) else map(str.encode, content)
-    with explained(path):
+    with explained(path, elsewhere):
         try:
             with temporary.open("xb") as file:
                 file.writelines(chunks)
@@ -82,30 +85,31 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
     """Turn what the system, SQLite or a row that cannot be decoded raises into one line for the user."""
     try:
         yield
     except (OSError, sqlite3.Error, ValueError) as error:
-        raise StoreError(_explanation(path, error)) from error
+        raise StoreError(_explanation(path, error, elsewhere)) from error
 
 
-def _explanation(path: Path, error: Exception) -> str:
+def _explanation(path: Path, error: Exception, elsewhere: str) -> str:
     match _code(error):
         case "ENOSPC" | "EDQUOT" | "SQLITE_FULL":
             remedy = "what is finished is safe; free space and run the same command again"
             return f"no space left on {path.parent}; {remedy}"
         case "EACCES" | "EPERM" | "EROFS" | "SQLITE_READONLY" | "SQLITE_PERM" | "SQLITE_CANTOPEN":
-            return f"{path} cannot be opened or written; change its permissions, or name another folder with --results"
+            return f"{path} cannot be opened or written; change its permissions, or name {elsewhere}"
         case "EEXIST" | "ENOTDIR":
-            return f"{path} must be a folder, but a file or a dangling link is in its way; move or remove that"
+            way = "a file or a dangling link is where a folder must be"
+            return f"{path}: {way}; move or remove that, or name {elsewhere}"
         case "SQLITE_BUSY" | "SQLITE_LOCKED":
             return f"{path} is held by another program; close that and run the same command again"
         case "SQLITE_NOTADB" | "SQLITE_CORRUPT":
             return f"{path} is damaged ({error}); start afresh with --fresh, which keeps the old folder"
         case _:
             reason = error.strerror if isinstance(error, OSError) else error
-            return f"{path}: {reason}; mend that, or name another folder with --results"
+            return f"{path}: {reason}; mend that, or name {elsewhere}"
 
 
 def _code(error: Exception) -> str:

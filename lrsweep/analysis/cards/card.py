@@ -30,7 +30,8 @@ class Chart:
 
     `lines`: `y` against `x`, a line for each value of `by`, a band or bar from `low` to `high`. `heat`: cells of
     `colour` over `x` and `y`, a panel for each value of `by`. `title` states the finding, the titles of the axes name
-    what is on them with its unit, `words` describe the figure to who cannot see it.
+    what is on them with its unit, `words` describe the figure to who cannot see it. Where
+    `x` holds words, no line goes from one to the next.
     """
 
     kind: Literal["lines", "heat"]

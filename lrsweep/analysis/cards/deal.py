@@ -1,34 +1,29 @@
-"""Which cards a sweep has: one for each of its axes that there is something to say about."""
+"""Which cards a sweep has: one for each of its axes, and one for noise where that was measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 from lrsweep.analysis.cards.card import Card
-from lrsweep.analysis.fit import Fit
-from lrsweep.analysis.profiles import Profile
+from lrsweep.analysis.cards.choice import choice_card
+from lrsweep.analysis.cards.findings import Axis, Board, Findings, boards
+from lrsweep.analysis.cards.noise import noise_card
+from lrsweep.analysis.cards.subset import subset_card
+from lrsweep.analysis.cards.width import width_card
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What cards are made from: the runs, a row per setting and rate, and the document of recommendation.json.
-
-    `profiles` and `fits` have an entry per setting, in order of appearance in `runs` and `ranking`.
-    """
-
-    about: Mapping[str, Any]
-    runs: pd.DataFrame
-    ranking: pd.DataFrame
-    recommendation: Mapping[str, Any]
-    profiles: Sequence[Profile]
-    fits: Sequence[Fit]
+CARDS: dict[str, Callable[[Board, Axis], Card]] = {"width": width_card, "subset": subset_card}
+"""Axes of sizes; every other axis is a choice between a few values."""
 
 
 def deal(found: Findings) -> tuple[Card, ...]:
-    """The cards of a sweep, in the order of its axes."""
-    return ()
+    """The cards of a sweep, in the order of its axes, and of its datasets within each; the last is noise."""
+    tables = boards(found)
+    order = dict.fromkeys(axis.name for board in tables for axis in board.axes())
+    cards = [
+        CARDS.get(name, choice_card)(board, axis)
+        for name in order
+        for board in tables
+        for axis in board.axes()
+        if axis.name == name
+    ]
+    return (*cards, *(card for board in tables for card in [noise_card(board)] if card))

@@ -1,0 +1,136 @@
+"""Which settings, rates, seeds and epochs the page shows of a sweep that may have more than anyone can look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrsweep.analysis.ranking import RATE, objective_values
+from lrsweep.report import words
+from lrsweep.vocabulary import Array
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lrsweep.analysis.answer import Answer
+    from lrsweep.analysis.recommend import Entry
+
+MOST_SETTINGS = 40
+"""In figures and in what a reader can choose; the best of each dataset."""
+
+MOST_ON = 8
+"""Settings that a figure shows before anyone asks for more: as many as there are colours."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting with its rows of `ranking`, by rate, and of `runs`; `values` are its runs' objectives, nan where lost.
+
+    `number` counts within its dataset, the best setting is 0.
+    """
+
+    number: int
+    entry: Entry
+    name: str
+    rates: pd.DataFrame
+    runs: pd.DataFrame
+    values: Array
+
+    @property
+    def group(self) -> str:
+        """What its traces in a figure go by."""
+        return f"s{self.number}"
+
+    @property
+    def best(self) -> pd.Series[Any]:
+        """Its best rate's row."""
+        return self.rates[self.rates["rank"] == 1].iloc[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The settings of one dataset, best first, as far as they are shown, and how many there are."""
+
+    dataset: str
+    settings: Sequence[Setting]
+    n_settings: int
+
+
+def parts(answer: Answer, most: int = MOST_SETTINGS) -> list[Part]:
+    """What is shown of each dataset, since losses compare only within one."""
+    by_dataset: dict[str, list[Entry]] = {}
+    only = next(iter(answer.about["datasets"]))
+    for entry in answer.entries:
+        by_dataset.setdefault(str(entry["setting"].get("dataset", only)), []).append(entry)
+    most = max(1, most // max(1, len(by_dataset)))
+    found = []
+    for dataset, entries in by_dataset.items():
+        kept = entries[:most]
+        settings = []
+        for number, (entry, name) in enumerate(zip(kept, _names(answer, kept), strict=True)):
+            rates = answer.rows(answer.ranking, entry).sort_values(RATE)
+            runs = answer.rows(answer.runs, entry)
+            values = objective_values(runs, answer.about).to_numpy()
+            settings.append(Setting(number, entry, name, rates, runs, values))
+        found.append(Part(dataset, settings, len(entries)))
+    return found
+
+
+def _names(answer: Answer, entries: Sequence[Entry]) -> list[str]:
+    """The settings in few words, without the dataset that they share."""
+    own = [{**entry, "setting": {k: v for k, v in entry["setting"].items() if k != "dataset"}} for entry in entries]
+    return words.labels(answer, own)
+
+
+def spread(positions: Sequence[int], most: int, always: int | None = None) -> list[int]:
+    """At most so many of the positions, evenly chosen, the ends and the one that is `always` shown among them.
+
+    >>> spread(range(10), 4, always=5), spread(range(3), 4)
+    ([0, 3, 5, 9], [0, 1, 2])
+    """
+    if len(positions) <= most:
+        return list(positions)
+    picked = [positions[round(i * (len(positions) - 1) / (most - 1))] for i in range(most)]
+    if always is not None and always not in picked:
+        inner = range(1, most - 1)
+        picked[min(inner, key=lambda i: abs(picked[i] - always))] = always
+    return picked
+
+
+class Curves:
+    """The curves frame, cut into runs. A run's rows are together, epoch 0 first."""
+
+    def __init__(self, curves: pd.DataFrame) -> None:
+        starts = np.flatnonzero(curves["epoch"].to_numpy() == 0)
+        self.frame = curves
+        self.bounds = np.append(starts, len(curves))
+        self.of_run = {run_id: i for i, run_id in enumerate(curves["run_id"].to_numpy()[starts])}
+        self.columns: dict[str, Array] = {}
+
+    def column(self, run_id: str, name: str) -> Array:
+        """A run's values by epoch, from epoch 0 on; empty where it has none."""
+        if name not in self.columns:
+            known = name in self.frame
+            self.columns[name] = self.frame[name].to_numpy(float) if known else np.full(len(self.frame), np.nan)
+        at = self.of_run.get(run_id)
+        return np.empty(0) if at is None else self.columns[name][self.bounds[at] : self.bounds[at + 1]]
+
+    def rows(self, run_ids: Iterable[str]) -> pd.DataFrame:
+        """The rows of some runs."""
+        at = [self.of_run[run_id] for run_id in run_ids if run_id in self.of_run]
+        pieces = [np.arange(self.bounds[i], self.bounds[i + 1]) for i in at]
+        return self.frame.iloc[np.concatenate(pieces) if pieces else []]
+
+    def mean(self, run_ids: Sequence[str], name: str) -> Array:
+        """The mean over runs by epoch, as far as all of them get with finite values."""
+        each = [self.column(run_id, name) for run_id in run_ids]
+        length = min((len(values) for values in each), default=0)
+        if not length:
+            return np.empty(0)
+        stacked = np.array([values[:length] for values in each])
+        finite = np.isfinite(stacked).all(axis=0) | (np.arange(length) == 0)
+        until = length if finite.all() else int(np.argmin(finite))
+        return np.asarray(stacked[:, :until].mean(axis=0))

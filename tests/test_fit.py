@@ -1,0 +1,219 @@
+"""The fitted rate is the minimum of the parabola round the best rate, its interval is as wide as the seeds deserve.
+
+Expected numbers are known in advance, or found by NumPy's polynomial fit and SciPy's t, one resample after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lrsweep.analysis.fit import REPLICATES, Fit, fit, resamples
+from lrsweep.analysis.profiles import Profile
+from lrsweep.vocabulary import Array
+
+THIRDS = np.arange(-12, 1) / 3
+"""Thirteen rates over four decades, by their logarithms."""
+
+
+def profile(decades: Sequence[float] | Array, values: Array) -> Profile:
+    values = np.asarray(values, dtype=float)
+    told = np.log(values, where=values > 0, out=np.full_like(values, np.nan))
+    return Profile({}, 10.0 ** np.asarray(decades), np.arange(values.shape[1]), values, told)
+
+
+def scores(decades: Array, at: Sequence[float]) -> Array:
+    """One exact parabola per seed, with its maximum at `at`: (K, S)."""
+    return 0.9 - 0.1 * (decades[:, None] - np.asarray(at)) ** 2
+
+
+def by_heights(heights: Sequence[float], seeds: int = 3) -> Profile:
+    """Losses with these logarithms, at rates a third of a decade apart, the same for all seeds."""
+    return profile(np.arange(len(heights)) / 3, np.exp(np.tile(np.asarray(heights, float)[:, None], seeds)))
+
+
+def noisy(seeds: int, decades: Array = THIRDS, spread: float = 0.2) -> Profile:
+    """Lopsided losses with their minimum near a rate of 0.01."""
+    random = np.random.default_rng(seeds)
+    u = decades[:, None] + 2 + 0.1 * random.standard_normal(seeds)
+    return profile(decades, np.exp(u**2 + 0.3 * u**3 / 3 + spread * random.standard_normal(u.shape)))
+
+
+def numbers(found: Fit) -> Array:
+    """All that a fit found."""
+    assert found.rate is not None
+    assert found.interval is not None
+    return np.concatenate([[found.rate, *found.interval], found.samples])
+
+
+@pytest.mark.parametrize("at", [-2.0, -1.9, -2.1])
+def test_the_minimum_of_an_exact_parabola_of_the_log_loss(at: float) -> None:
+    losses = np.exp((THIRDS - at) ** 2)[:, None] * [0.1, 0.2, 0.4]
+    found = fit(profile(THIRDS, losses), lower_is_better=True)
+    assert found.rate == pytest.approx(10**at)
+    assert found.interval == pytest.approx((10**at, 10**at))
+
+
+def test_the_maximum_of_a_score() -> None:
+    assert fit(profile(THIRDS, scores(THIRDS, [-2.1])), lower_is_better=False).rate == pytest.approx(10**-2.1)
+
+
+def test_the_fit_is_that_of_the_mean_and_not_of_the_mean_logarithm() -> None:
+    """Seeds with a tenth of the loss hardly count, as in the ranking."""
+    near, far = (np.exp((THIRDS - at) ** 2) for at in (-2.0, -1.7))
+    found = fit(profile(THIRDS, np.stack([near, 1e-6 * far], axis=1)), lower_is_better=True)
+    assert found.rate == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 20])
+def test_the_interval_of_parabolas_is_the_t_interval_of_their_maxima(n: int) -> None:
+    """The mean of parabolas of one width has its maximum at the mean of theirs."""
+    at = -2 + 0.1 * np.random.default_rng(n).standard_normal(n)
+    found = fit(profile(THIRDS, scores(THIRDS, at)), lower_is_better=False)
+    low, high = stats.t.interval(0.95, n - 1, loc=at.mean(), scale=at.std(ddof=1) / math.sqrt(n))
+    assert found.interval is not None
+    assert np.log10(found.interval) == pytest.approx((low, high), abs=0.1 * (high - low))
+
+
+def test_rate_and_samples_agree_with_polyfit() -> None:
+    """The window: two thirds of a decade to each side of each resample's own best."""
+    case = noisy(5)
+    found = fit(case, lower_is_better=True)
+
+    def slowly(weights: Array) -> float:
+        y = np.log(case.values @ weights)
+        best = int(y.argmin())
+        window = slice(best - 2, best + 3)
+        c, b, _ = np.polyfit(THIRDS[window], y[window], 2)
+        return float(-b / (2 * c))
+
+    assert found.rate is not None
+    assert math.log10(found.rate) == pytest.approx(slowly(np.full(5, 0.2)))
+    expected = [slowly(weights) for weights in resamples(5)]
+    assert np.ptp(expected) > 0.1
+    assert found.samples == pytest.approx(expected)
+
+
+def test_the_interval_has_the_bootstraps_standard_error_widened_for_few_seeds() -> None:
+    found = fit(noisy(3), lower_is_better=True)
+    half = stats.t.ppf(0.975, 2) * math.sqrt(3 / 2) * np.std(found.samples)
+    assert found.rate is not None
+    assert found.interval == pytest.approx((found.rate / 10**half, found.rate * 10**half))
+
+
+def test_the_interval_ends_where_the_rates_do() -> None:
+    decades = np.array([-2.4, -2.0, -1.6])
+    found = fit(profile(decades, scores(decades, [-2.2, -1.8])), lower_is_better=False)
+    assert found.interval == pytest.approx((10**-2.4, 10**-1.6))
+
+
+def test_the_same_every_time() -> None:
+    first, second = (fit(noisy(4), lower_is_better=True) for _ in range(2))
+    assert (first.rate, first.interval) == (second.rate, second.interval)
+
+
+def test_settings_with_as_many_seeds_resample_the_same_positions() -> None:
+    case = noisy(5)
+    narrow = fit(case, lower_is_better=True)
+    wide = fit(profile(THIRDS + 1, case.values), lower_is_better=True)
+    assert len(narrow.samples) == REPLICATES
+    assert wide.samples - narrow.samples == pytest.approx(np.ones(REPLICATES))
+
+
+def test_resamples_are_shares_of_the_seeds() -> None:
+    shares = resamples(7)
+    assert shares.shape == (REPLICATES, 7)
+    assert shares.sum(axis=1) == pytest.approx(np.ones(REPLICATES))
+    assert shares.mean(axis=0) == pytest.approx(np.full(7, 1 / 7), abs=0.03)
+
+
+def test_what_is_far_from_the_best_has_no_say() -> None:
+    case = noisy(3)
+    other = case.values.copy()
+    other[:2] *= 2
+    other[-2:] *= 5
+    assert numbers(fit(profile(THIRDS, other), True)) == pytest.approx(numbers(fit(case, True)))
+
+
+def test_exploded_rates_have_no_say() -> None:
+    """A neighbour whose loss is 120 times the best's is left out, and so is one with 1e30 times."""
+    some, more = ([2.0, 1.0, 0.3, 0.0, 0.2, height, 5.0] for height in (math.log(120), math.log(1e30)))
+    assert fit(by_heights(some), True).rate == fit(by_heights(more), True).rate
+
+
+def test_lost_rates_have_no_say() -> None:
+    case = noisy(3)
+    known, lost = case.values.copy(), case.values.copy()
+    known[-1], lost[-1, 1] = np.exp(9.0), np.nan
+    found, expected = (fit(profile(THIRDS, values), True) for values in (lost, known))
+    assert numbers(found) == pytest.approx(numbers(expected))
+
+
+def test_a_coarse_grid_is_fitted_through_its_neighbours() -> None:
+    decades = np.array([-4.0, -3.0, -2.0, -1.0, 0.0])
+    found = fit(profile(decades, np.exp((decades + 2.2) ** 2)[:, None]), lower_is_better=True)
+    assert found.rate == pytest.approx(10**-2.2)
+
+
+def test_a_fine_grid_uses_all_that_is_near() -> None:
+    decades = np.linspace(-3, -1, 81)
+    random = np.random.default_rng(0)
+    y = (decades + 2) ** 2 + 0.01 * random.standard_normal(81)
+    inside = np.abs(decades - decades[y.argmin()]) < 0.76
+    c, b, _ = np.polyfit(decades[inside], y[inside], 2)
+    assert fit(profile(decades, np.exp(y)[:, None]), True).rate == pytest.approx(10 ** (-b / (2 * c)))
+
+
+def test_one_seed_has_a_rate_without_an_interval() -> None:
+    found = fit(noisy(1), lower_is_better=True)
+    assert found.rate is not None
+    assert (found.interval, len(found.samples)) == (None, 0)
+    assert "one seed" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        (by_heights([0.0]), "edge"),
+        (by_heights([0.0, 1.0]), "edge"),
+        (by_heights([0.0, 1.0, 2.0]), "edge"),
+        (by_heights([2.0, 1.0, 0.0]), "edge"),
+        (by_heights([np.nan, np.nan, np.nan]), "no rate trained with all of its seeds"),
+        (by_heights([2.0, 1.0, 0.0, np.nan, np.nan, np.nan]), "training breaks down"),
+        (by_heights([2.0, 1.0, 0.0, 20.0, 40.0, 60.0]), "training breaks down"),
+        (profile([-4.0, -2.0, 0.0], np.array([[2.0], [1.0], [2.0]])), "no rate lies within 1.5 decades"),
+        (by_heights([0.0, 0.0, 0.0]), "edge"),
+        (by_heights([0.02, 1.0, 0.0, 1.0, 0.01]), "does not bend upwards"),
+        (by_heights([0.5, 1.3, 0.0, 0.5, 0.5]), "outside"),
+    ],
+)
+def test_where_nothing_can_be_fitted_the_reason_is_told(case: Profile, reason: str) -> None:
+    found = fit(case, lower_is_better=True)
+    assert (found.rate, found.interval, len(found.samples)) == (None, None, 0)
+    assert reason in found.reason
+
+
+def test_a_resample_without_a_minimum_counts_with_its_best_rate() -> None:
+    """One of three seeds is best at the lowest rate: where it is alone in a resample, that is what it says."""
+    decades = np.arange(5) / 3
+    found = fit(profile(decades, scores(decades, [0.9, 1.0, -0.5])), lower_is_better=False)
+    assert found.rate is not None
+    alone = resamples(3)[:, 2] == 1
+    assert alone.any()
+    assert (found.samples[alone] == 0).all()
+
+
+def test_many_seeds_take_little_memory() -> None:
+    """20 rates and 500 seeds, resampled: the resamples themselves, not rates × seeds × resamples."""
+    import tracemalloc
+
+    case = noisy(500, np.linspace(-4, 0, 20))
+    tracemalloc.start()
+    fit(case, lower_is_better=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6

@@ -35,7 +35,7 @@ format: .venv/dev.stamp
 
 .venv/run.stamp: pyproject.toml | .venv/bin/python
 	@echo "installing lrsweep and what it needs into .venv (about half a minute)"
-	@$(PIP) -e .
+	@$(PIP) -e '.[plots]'
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import shlex
 import signal
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, ParamSpec
@@ -17,6 +20,9 @@ from lrsweep.live import View, tell
 from lrsweep.vocabulary import MAX_RUNS, LrsweepError, SpecError, StoreError, UsageError, json_text
 
 P = ParamSpec("P")
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What is wrong where no more can be written."""
 
 app = typer.Typer(
     name="lrsweep",
@@ -61,7 +67,11 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            function(*args, **kwargs)
+            try:
+                function(*args, **kwargs)
+            finally:
+                if sys.stdout:  # none where it was closed
+                    sys.stdout.flush()  # here, where what is wrong with it can still be told
         except LrsweepError as error:
             if kwargs.get("debug"):
                 raise
@@ -71,15 +81,28 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             number = int(cause.args[0]) if cause.args else signal.SIGINT
             tell("stopped: finished runs are kept; the same command goes on")
             raise typer.Exit(128 + number) from None
-        except (typer.Exit, typer.Abort, BrokenPipeError):
+        except (typer.Exit, typer.Abort):
             raise
+        except (BrokenPipeError, SystemExit):  # rich turns the one into the other
+            leave()
+            raise typer.Exit(128 + signal.SIGPIPE) from None  # as of any program whose reader has left
         except Exception as error:
             if kwargs.get("debug"):
                 raise
+            if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:  # a stream has no name
+                leave()
+                tell(f"lrsweep: what is printed cannot be written: {error.strerror}; make room, or print elsewhere")
+                raise typer.Exit(StoreError.exit_code) from None
             tell(f"lrsweep: {type(error).__name__}: {error}; --debug shows where")
             raise typer.Exit(1) from None
 
     return wrapper
+
+
+def leave() -> None:
+    """Ends stdout with what it could not take, which Python would try again, and tell, at the exit."""
+    with suppress(OSError):
+        sys.stdout.close()
 
 
 def explained(error: LrsweepError) -> str:
@@ -188,9 +211,10 @@ def run(
 ) -> None:
     """Train what is missing, and answer."""
     from lrsweep import sweep
+    from lrsweep.result import check_plotly
 
     if html:
-        sweep.check_plotly()
+        check_plotly()
     end_orderly()
     view = View(quiet)
     try:
@@ -216,8 +240,7 @@ def run(
     if result.answer.counts["new"]:
         tell(f"Next, for the runs that are left: {same_again(spec, override or (), results)}", quiet)
     else:
-        more = "--open" if html else "--html --open" if sweep.has_plotly() else "--all"
-        tell(f"Next: lrsweep report {result.answer.about['name']} {more}{elsewhere(results)}", quiet)
+        tell(f"Next: {more_of(result.answer, results, unopened=html)}", quiet)
     raise typer.Exit(result.exit_code)
 
 
@@ -246,14 +269,19 @@ def report(
 ) -> None:
     """Answer again, from the results alone. Without a name: the newest sweep."""
     from lrsweep import sweep
+    from lrsweep.result import check_output, check_plotly
 
     if as_json and (by or top or show_all):
         raise UsageError("--by, --top and --all shape the printed summary; --json has everything, leave them out")
     if output and len(sweeps or ()) > 1:
         raise UsageError("--output names one page; name one sweep, or leave it out: each page goes into its own folder")
+    if output:
+        check_output(output)
     if html or output or open_:
-        sweep.check_plotly()
+        check_plotly()
     answers = [sweep.report(name, results=results, stale=show_all) for name in sweeps or (None,)]
+    if by:
+        check_by(answers, by)
     if html or output or open_:
         for answer in answers:
             show_page(answer, output, open_, quiet)
@@ -262,8 +290,11 @@ def report(
     else:
         for answer in answers:
             show(answer, as_json, by=by, top=top, show_all=show_all)
-    about = answers[-1].about
-    tell(f"Next: {same_again(about['spec_path'], about['overrides'], results)}", quiet)
+    last, about = answers[-1], answers[-1].about
+    if last.counts["new"]:
+        tell(f"Next: {same_again(about['spec_path'], about['overrides'], results)}", quiet)
+    elif more := more_of(last, results, unopened=html and not (open_ or output), known=show_all):
+        tell(f"Next: {more}", quiet)
 
 
 @app.command()
@@ -337,11 +368,19 @@ def schema(quiet: Quiet = False, debug: Debug = False) -> None:
     tell("Next: lrsweep init", quiet)
 
 
+def check_by(answers: Sequence[Any], by: str) -> None:
+    """Raises UsageError where `--by` names no column that varies, before a page is written."""
+    from lrsweep.report.terminal import chosen
+
+    for answer in answers:
+        chosen(answer, by)
+
+
 def show_page(answer: Any, output: Path | None, in_browser: bool, quiet: bool) -> None:
     """Writes an answer's page, says where, and shows it if that is wanted and there is a browser."""
-    from lrsweep import sweep
+    from lrsweep.result import write_page
 
-    path = sweep.write_page(answer, output)
+    path = write_page(answer, output)
     tell(f"Page: {path}", quiet)
     if in_browser:
         import webbrowser
@@ -360,6 +399,19 @@ def show(answer: Any, as_json: bool, **how: Any) -> None:
         from lrsweep.report.terminal import print_summary
 
         print_summary(answer, Console(highlight=False), **how)
+
+
+def more_of(answer: Any, results: Path, unopened: bool = False, known: bool = False) -> str:
+    """The command that shows more of a sweep: its page (`unopened`: just written), rates if not `known`; or empty."""
+    from lrsweep.result import has_plotly, is_drawn
+
+    page = "--open" if unopened else "--html --open" if has_plotly() and not is_drawn(answer) else ""
+    if not page and known:
+        return ""
+    folder = Path(answer.folder)
+    if folder == results / answer.about["name"]:
+        return f"lrsweep report {folder.name} {page or '--all'}{elsewhere(results)}"
+    return f"lrsweep report {shlex.quote(str(folder))} {page or '--all'}"
 
 
 def same_again(

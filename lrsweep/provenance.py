@@ -78,7 +78,7 @@ def provenance(planned: Plan, workers: int) -> bytes:
         "overrides": list(planned.spec.overrides),
         "arguments": sys.argv[1:],
     }
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(document, indent=2) + "\n").encode()  # in ASCII: a file's name may be no text at all
 
 
 def cpu() -> str:

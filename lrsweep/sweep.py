@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import importlib.util
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,65 +13,18 @@ from lrsweep.engine.model import stacking_is_exact
 from lrsweep.execute import data_for, execute, one_blas_thread, singles
 from lrsweep.plan import Plan, Preview, estimate, make_plan, make_stacks
 from lrsweep.provenance import about, provenance
+from lrsweep.result import Result
 from lrsweep.spec import load_spec
 from lrsweep.store import DATABASE, Store, set_aside, write_file
-from lrsweep.vocabulary import CRASHED, FAILED, MAX_RUNS, RETRIED, Outcome, Stack, StoreError, UsageError
+from lrsweep.vocabulary import MAX_RUNS, RETRIED, Outcome, Stack, StoreError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lrsweep.analysis.answer import Answer
 
 Watch = Callable[[list[Outcome]], None]
 """What is called with the outcomes of each stack."""
 
 INEXACT = "this machine's matrix product gives other bits in a stack: runs are trained one by one, which takes longer"
-
-
-@dataclass(frozen=True, repr=False)
-class Result:
-    """What a sweep found: the answer and its frames, the folder that holds it, and what this execution did."""
-
-    answer: Answer
-    folder: Path
-    trained: int
-    seconds: float
-
-    @property
-    def runs(self) -> pd.DataFrame:
-        """The content of runs.csv: a row per run."""
-        return self.answer.runs
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """The content of curves.csv: a row per run and epoch."""
-        return self.answer.curves
-
-    @property
-    def ranking(self) -> pd.DataFrame:
-        """A row per setting and rate: the columns of ranking.csv, and more, such as seconds."""
-        return self.answer.ranking
-
-    @property
-    def recommendation(self) -> pd.DataFrame:
-        """A row per setting, best first: see `Answer.table`."""
-        return self.answer.table()
-
-    @property
-    def exit_code(self) -> int:
-        """0, or 1 where runs failed or an expectation is not met."""
-        failed = self.answer.counts[FAILED] + self.answer.counts[CRASHED] > 0
-        return int(failed or not all(check.met for check in self.answer.checks))
-
-    def __repr__(self) -> str:
-        """The sentence to act on, and where the files are."""
-        return f"<Result of {self.answer.about['name']} in {self.folder}: {self.answer.sentence}>"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the sentence to act on, and a row per setting."""
-        table = self.recommendation.drop(columns="advice", errors="ignore")
-        text = table.to_html(index=False, na_rep="", border=0, float_format="{:.4g}".format)
-        return f"<p>{html.escape(self.answer.sentence)}</p>{text}"
 
 
 def plan(
@@ -150,44 +99,6 @@ def report(sweep: str | Path | None = None, *, results: str | Path = "results", 
     """
     with Store.open(find_folder(sweep, Path(results))) as store:
         return read_answer(store, stale)
-
-
-def write_page(answer: Answer, output: Path | None = None) -> Path:
-    """Writes the page of an answer into its results folder, or elsewhere, and returns where it is.
-
-    Raises UsageError where Plotly is not installed, and StoreError where the page cannot be written.
-    """
-    check_plotly()
-    from lrsweep.report.page import page
-
-    folder = Path(answer.folder)
-    path = folder / "report.html" if output is None else output
-    try:
-        noted = json.loads(stored_text(folder / "provenance.json") or "{}")
-    except ValueError as error:
-        raise StoreError(f"{folder / 'provenance.json'} is damaged; remove it, and run writes it anew") from error
-    content = page(answer, noted, stored_text(folder / "spec.yaml"))
-    write_file(path, content.encode(), elsewhere="another file with --output")
-    return path
-
-
-def check_plotly() -> None:
-    """Raises UsageError where the page's figures could not be drawn, before anything else takes time."""
-    if not has_plotly():
-        raise UsageError("--html draws with Plotly, which is not installed; pip install 'lrsweep[plots]'")
-
-
-def has_plotly() -> bool:
-    """Whether the extra for the page is installed."""
-    try:
-        return importlib.util.find_spec("plotly") is not None
-    except ImportError:  # something that imports are led through says no
-        return False
-
-
-def stored_text(path: Path) -> str:
-    """What a file of the results folder holds; nothing where somebody removed it."""
-    return path.read_text("utf-8", errors="replace") if path.exists() else ""
 
 
 def cores() -> int:

@@ -68,6 +68,21 @@ def written(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
+def duration(seconds: float) -> str:
+    """How long something takes.
+
+    >>> duration(9.7e-05), duration(0.0048), duration(8.1), duration(21.4), duration(312), duration(7380)
+    ('97 µs', '4.8 ms', '8.1 s', '21 s', '5 min 12 s', '2 h 3 min')
+    """
+    if 0 < seconds < 0.0995:
+        small, unit = (1e6 * seconds, "µs") if seconds < 0.000995 else (1e3 * seconds, "ms")
+        return f"{small:.{int(small < 9.95)}f} {unit}"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def json_text(document: Any) -> str:
     """A document as JSON, what JSON cannot say (nan, inf) being null.
 

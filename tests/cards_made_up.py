@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from sweeps_made_up import Values, about, frame
 
-from lrsweep.analysis.cards import Card, Findings, deal
+from lrsweep.analysis.cards import Card, Material, deal
 from lrsweep.analysis.fit import fit
 from lrsweep.analysis.profiles import profiles
 from lrsweep.analysis.ranking import lower_is_better, objective_column, rank
 from lrsweep.analysis.recommend import recommend
+from lrsweep.vocabulary import DIVERGED, FAILED
 
 GRID = tuple(10 ** (-4 + i / 3) for i in range(13))
 """Rates from 0.0001 to 1, three per decade."""
@@ -24,19 +25,24 @@ def valley(centre: float, floor: float = 0.1, seeds: Sequence[float] = (0.0,), g
     return {r: [floor * math.exp((math.log10(r) - centre - off) ** 2) for off in seeds] for r in grid}
 
 
-def found(*settings: list[dict[str, Any]], epochs_to_target: float = 3.0, **told: Any) -> Findings:
-    """What cards are made from."""
+def found(*settings: list[dict[str, Any]], diagnosis: str | None = None, **told: Any) -> Material:
+    """What cards are made from; `diagnosis` is that of every rate."""
     runs = frame(*settings)
     tell = about(runs, **told)
-    ranking = rank(runs, tell).assign(diagnosis=None, evidence=None, epochs_to_target=epochs_to_target)
+    ranking = rank(runs, tell).assign(diagnosis=diagnosis, evidence=None, epochs_to_target=3.0)
     own = profiles(runs, tell)
     fits = [fit(profile, lower_is_better(objective_column(tell))) for profile in own]
-    return Findings(tell, runs, ranking, recommend(ranking, tell, fits), own, fits)
+    return Material(tell, runs, ranking, recommend(ranking, tell, fits), own, fits)
 
 
 def dealt(*settings: list[dict[str, Any]], **told: Any) -> dict[str, Card]:
     """The cards by their axes."""
     return {card.axis: card for card in deal(found(*settings, **told))}
+
+
+def failed(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same, where what diverged failed instead."""
+    return [{**row, "status": FAILED if row["status"] == DIVERGED else row["status"]} for row in settings]
 
 
 def column(card: Card, title: str) -> list[Any]:

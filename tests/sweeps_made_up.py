@@ -8,12 +8,17 @@ from typing import Any
 import pandas as pd
 
 from lrsweep.analysis.answer import Answer, answer
+from lrsweep.analysis.fit import fit
+from lrsweep.analysis.profiles import profiles
+from lrsweep.analysis.ranking import lower_is_better, objective_column, rank
+from lrsweep.analysis.recommend import recommend
 from lrsweep.vocabulary import DIVERGED, FINISHED
 
 Values = Mapping[float, Sequence[float | None]]
 """rate → the objective by seed; None where the run diverged."""
 
 UNTRAINED = 2.3
+VALLEY = {0.001: [1.0, 1.1, 1.2], 0.01: [0.1, 0.11, 0.12], 0.1: [0.5, 0.6, 0.7]}
 
 
 def rows(values: Values, column: str = "val_loss", **setting: Any) -> list[dict[str, Any]]:
@@ -121,3 +126,25 @@ def trained(by_rate: Mapping[float, Sequence[Curve | str]], **setting: Any) -> t
     ]
     noted = pd.concat(parts, ignore_index=True)
     return runs, noted.assign(step=10 * noted["epoch"], learning_rate=0.1).astype({"train_loss": float})
+
+
+def document(runs: pd.DataFrame, told: dict[str, Any], missing: int = 0, diagnosis: str = "") -> dict[str, Any]:
+    """recommendation.json of some runs; with a diagnosis, every rate has it."""
+    ranking = rank(runs, told).assign(**{"diagnosis": diagnosis} if diagnosis else {})
+    lower = lower_is_better(objective_column(told))
+    return recommend(ranking, told, [fit(profile, lower) for profile in profiles(runs, told)], missing)
+
+
+def entries(*settings: list[dict[str, Any]], diagnosis: str = "", **told: Any) -> list[dict[str, Any]]:
+    runs = frame(*settings)
+    found: list[dict[str, Any]] = document(runs, about(runs, **told), diagnosis=diagnosis)["settings"]
+    return found
+
+
+def entry(*settings: list[dict[str, Any]], **told: Any) -> dict[str, Any]:
+    return entries(*settings, **told)[0]
+
+
+def doubts(*settings: list[dict[str, Any]], **told: Any) -> list[str]:
+    advice: str = entry(*settings, **told)["advice"]
+    return advice.split("\n")[1:]

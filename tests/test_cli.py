@@ -160,8 +160,8 @@ def test_what_nobody_foresaw_is_one_line_too(spec: Path, monkeypatch: pytest.Mon
     assert said == "lrsweep: ZeroDivisionError: division by zero; --debug shows where\n"
 
 
-def test_the_next_command_has_the_same_overrides(spec: Path) -> None:
-    lrsweep("run", "small.yaml", "-o", "width=2,3")
+def test_after_a_report_of_an_unfinished_sweep_comes_the_rest_with_the_same_overrides(spec: Path) -> None:
+    lrsweep("run", "small.yaml", "-o", "width=2,3", "--time-limit", "0")
     _, said = lrsweep("report", "small")
     assert said == "Next: lrsweep run small.yaml -o width=2,3\n"
 
@@ -225,8 +225,8 @@ def test_expectations_as_json_have_what_was_wanted_and_found(spec: Path) -> None
 def pages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stands for the page, and for a browser; what that was shown."""
     shown: list[str] = []
-    monkeypatch.setattr("lrsweep.report.page.page", lambda answer, provenance, text: f"{answer.folder} {text}")
-    monkeypatch.setattr("lrsweep.sweep.has_plotly", lambda: True)
+    monkeypatch.setattr("lrsweep.report.page.page", lambda answer, provenance, text, runs_csv: f"{answer.folder} {text}")
+    monkeypatch.setattr("lrsweep.result.has_plotly", lambda: True)
     monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
     return shown
 
@@ -299,24 +299,128 @@ def test_each_of_several_sweeps_has_its_page_in_its_folder(spec: Path, pages: li
 
 @pytest.mark.parametrize("command", [["run", "small.yaml", "--html"], ["report", "small", "--open"]])
 def test_without_plotly_nothing_is_begun(spec: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
-    monkeypatch.setattr("lrsweep.sweep.has_plotly", lambda: False)
+    monkeypatch.setattr("lrsweep.result.has_plotly", lambda: False)
     _, said = lrsweep(*command, code=2)
     assert said == "lrsweep: --html draws with Plotly, which is not installed; pip install 'lrsweep[plots]'\n"
     assert not Path("results").exists()
 
 
 def test_without_plotly_the_next_command_does_without(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrsweep.sweep.has_plotly", lambda: False)
+    monkeypatch.setattr("lrsweep.result.has_plotly", lambda: False)
     assert lrsweep("run", "small.yaml")[1].splitlines()[-1] == "Next: lrsweep report small --all"
 
 
-@pytest.mark.parametrize("output", ["no/such/page.html", "results", "small.yaml/page.html"])
-def test_a_page_that_cannot_be_written_is_an_error_with_its_path(spec: Path, pages: list[str], output: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "following"),
+    [
+        ([], "lrsweep report small --html --open"),
+        (["--all"], "lrsweep report small --html --open"),
+        (["--html"], "lrsweep report small --open"),
+        (["--open"], "lrsweep report small --all"),
+        (["--open", "--all"], None),
+        (["--html", "--open", "--all"], None),
+    ],
+)
+def test_after_a_report_of_a_finished_sweep_comes_what_was_not_shown(
+    spec: Path, pages: list[str], arguments: list[str], following: str | None
+) -> None:
     lrsweep("run", "small.yaml")
-    _, said = lrsweep("report", "small", "--output", output, code=3)
-    assert said.startswith(f"lrsweep: {output}")
-    assert said.endswith("another file with --output\n")
-    assert len(said.splitlines()) == 1
+    _, said = lrsweep("report", "small", *arguments)
+    told = [line.removeprefix("Next: ") for line in said.splitlines() if line.startswith("Next")]
+    assert told == ([following] if following else [])
+
+
+def test_a_page_of_what_is_stored_no_more_is_drawn_anew(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml", "--html")
+    assert lrsweep("report", "small")[1] == "Next: lrsweep report small --all\n"
+    os.utime("results/small/report.html", (0, 0))
+    assert lrsweep("report", "small")[1] == "Next: lrsweep report small --html --open\n"
+
+
+def test_a_sweep_that_lies_elsewhere_is_named_by_its_folder(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml", "--results", "out")
+    assert lrsweep("report", "out/small")[1] == "Next: lrsweep report out/small --html --open\n"
+    assert lrsweep("report", "--results", "out")[1] == "Next: lrsweep report small --html --open --results out\n"
+
+
+@pytest.mark.parametrize(
+    ("output", "lack"),
+    [
+        ("no/such/page.html", "no/such does not exist; make that folder first, or name another file with --output"),
+        ("small.yaml/page.html", "small.yaml is no folder; name another file with --output"),
+        ("results", "is a folder; name one, as page.html"),
+        ("", "is a folder; name one, as page.html"),
+        ("-", "is no file; name one, as page.html"),
+    ],
+)
+def test_an_output_that_cannot_be_a_page_is_refused_with_the_remedy(
+    spec: Path, pages: list[str], output: str, lack: str
+) -> None:
+    lrsweep("run", "small.yaml")
+    before = sorted(Path().rglob("*"))
+    _, said = lrsweep("report", "small", "--output", output, code=2)
+    assert said.startswith(f"lrsweep: --output {output or '.'}")
+    assert said.endswith(f"{lack}\n")
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_pipe_is_no_output(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml")
+    os.mkfifo("pipe")
+    Path("link").symlink_to("pipe")
+    for output in ("pipe", "link"):
+        _, said = lrsweep("report", "small", "--output", output, code=2)
+        assert said == f"lrsweep: --output {output} is there and no plain file; name another file with --output\n"
+    assert Path("pipe").is_fifo()
+    assert Path("link").is_symlink()
+
+
+def test_an_output_that_is_a_link_stays_one(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml")
+    Path("mine.html").write_text("old")
+    Path("link.html").symlink_to("mine.html")
+    lrsweep("report", "small", "--output", "link.html")
+    assert Path("link.html").readlink() == Path("mine.html")
+    assert Path("mine.html").read_text() == page_of(Path("results/small"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "link"),
+    [
+        (["--html"], "runs.csv"),
+        (["--output", "mine.html"], "results/small/runs.csv"),
+        (["--output", "results/mine.html"], "small/runs.csv"),
+        (["--output", "else where/mine.html"], "../results/small/runs.csv"),
+    ],
+)
+def test_a_page_is_told_where_the_runs_are_from_its_place(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, pages: list[str], arguments: list[str], link: str
+) -> None:
+    monkeypatch.setattr("lrsweep.report.page.page", lambda answer, provenance, text, runs_csv: runs_csv)
+    lrsweep("run", "small.yaml")
+    Path("else where").mkdir()
+    lrsweep("report", "small", *arguments)
+    [page] = Path().rglob("*.html")
+    assert page.read_text() == link
+    assert (page.parent / link).is_file()
+
+
+def test_a_page_holds_only_as_long_as_its_runs_are_all(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml", "--html")
+    page = Path("results/small/report.html")
+    lrsweep("run", "small.yaml")
+    assert page.exists()
+    out, said = lrsweep("run", "small.yaml", "-o", "seeds=3")
+    assert not page.exists()
+    assert "report.html" not in out
+    assert said.splitlines()[-1] == "Next: lrsweep report small --html --open"
+
+
+def test_a_column_that_does_not_vary_is_refused_before_the_page_is_written(spec: Path, pages: list[str]) -> None:
+    lrsweep("run", "small.yaml")
+    _, said = lrsweep("report", "small", "--by", "nope", "--html", code=2)
+    assert said.startswith("lrsweep: --by nope: does not vary")
+    assert not Path("results/small/report.html").exists()
 
 
 def test_a_page_needs_neither_provenance_nor_the_sweep_file(spec: Path, pages: list[str]) -> None:
@@ -327,9 +431,10 @@ def test_a_page_needs_neither_provenance_nor_the_sweep_file(spec: Path, pages: l
     assert Path("results/small/report.html").read_text() == "results/small "
 
 
-def test_damaged_provenance_is_told(spec: Path, pages: list[str]) -> None:
+@pytest.mark.parametrize("text", ['{"versions": ', "[]", "[1]", "null", "3", '"text"'])
+def test_damaged_provenance_is_told(spec: Path, pages: list[str], text: str) -> None:
     lrsweep("run", "small.yaml")
-    Path("results/small/provenance.json").write_text('{"versions": ')
+    Path("results/small/provenance.json").write_text(text)
     _, said = lrsweep("report", "small", "--html", code=3)
     assert said == "lrsweep: results/small/provenance.json is damaged; remove it, and run writes it anew\n"
 
@@ -466,11 +571,24 @@ def test_odd_terminals_get_an_answer(spec: Path, environment: dict[str, str]) ->
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
-def test_a_reader_that_leaves_early_gets_no_traceback(spec: Path) -> None:
-    shell = f"{sys.executable} -m lrsweep schema | head -n 1"
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)  # noqa: S607
-    assert done.stdout == "{\n"
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("command", ["schema", "list schedules", "run small.yaml --workers 0"])
+def test_a_reader_that_leaves_ends_a_command_in_silence(spec: Path, command: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    arguments = [sys.executable, "-m", "lrsweep", *command.split(), "--quiet"]
+    done = subprocess.run(arguments, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+    assert command[:3] != "run" or Path("results/small/recommendation.json").exists()
+
+
+@pytest.mark.parametrize("command", ["schema", "list optimizers"])
+def test_a_full_disk_beneath_stdout_is_told(spec: Path, command: str) -> None:
+    """Simulated by the size that a file of this process may have: none."""
+    shell = f"ulimit -f 0; {sys.executable} -m lrsweep {command} > out.txt"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)  # noqa: S607
+    said = "lrsweep: what is printed cannot be written: File too large; make room, or print elsewhere\n"
+    assert (done.returncode, done.stderr) == (3, said)
 
 
 def test_plan_loads_neither_pandas_nor_scikit_learn(spec: Path) -> None:

@@ -168,7 +168,7 @@ def sentences(epochs: Sequence[float], best: int, objective: str = "val_loss", *
         (
             [9.0, 9.0, 7.0, 3.0],
             1,
-            ["The next rate below, 0.001, takes 9, the next above, 0.1, takes 7, the fastest, 1, takes 3."],
+            ["The next rate below, 0.001, takes 9; the next above, 0.1, takes 7; the fastest, 1, takes 3."],
         ),
     ],
 )
@@ -176,7 +176,7 @@ def test_the_sentences_tell_what_a_second_best_rate_would_have_cost(
     epochs: list[float], best: int, said: list[str]
 ) -> None:
     use = f"At {10.0 ** (best - 3):g} val_loss is within 5% of its final value after 9 epochs"
-    assert sentences(epochs, best) == [f"{use} (9,000 examples, 0.041 s per run).", *said]
+    assert sentences(epochs, best) == [f"{use} (9,000 examples, 41 ms per run).", *said]
 
 
 def test_the_sentences_tell_which_value_of_which_curve_is_meant() -> None:

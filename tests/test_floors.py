@@ -18,7 +18,7 @@ FLOORS = [
     {"yaml_reader", "analysis", "store"},
     {"spec", "execute", "report"},
     {"plan"},
-    {"provenance"},
+    {"provenance", "result"},
     {"sweep", "coordcheck", "catalogue", "live"},
     {"cli"},
     {"__main__", "__init__"},
@@ -34,13 +34,13 @@ PLACES = {
     "sklearn": {"datasets"},
     "sqlite3": {"store"},
     "dask": {"execute"},
-    "pandas": {"store", "analysis", "report", "datasets", "sweep"},  # datasets reads tables with it, sweep only types
+    "pandas": {"store", "analysis", "report", "datasets", "result"},  # datasets reads tables with it, result only types
     "pyarrow": set(),
     "multiprocessing": {"execute"},
 }
 INSIDE_FUNCTIONS = {
     *(("plotly", "report"), ("dask", "execute"), ("pandas", "store")),
-    *(("sklearn", "datasets"), ("pandas", "datasets"), ("pandas", "sweep")),
+    *(("sklearn", "datasets"), ("pandas", "datasets"), ("pandas", "result")),
 }
 """What costs so much to import that only the function that needs it does."""
 

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from lrsweep import catalogue
+from lrsweep.analysis.cards import Col
 from lrsweep.engine.schedules import factors
 from lrsweep.report import words
 from lrsweep.report.coordinates import print_finding, print_legend
@@ -51,6 +52,23 @@ def test_the_plan_in_six_lines() -> None:
         "  stacks 6, up to 9 runs each",
         "  about  21 s with 2 workers (timed here: 3 steps of 2 shapes) · 4.2 MB on disk",
     ]
+
+
+def test_one_epoch_is_one() -> None:
+    assert words.fixed({"epochs": 1}) == ["1 epoch"]
+    assert words.fixed({"epochs": 1000.0}) == ["1,000 epochs"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "pairs", "cells"),
+    [
+        ("ratios", [(0.9234, 0.999), (1.5, 123.4), None], ["0.92–1.00", "1.50–123", "–"]),
+        ("changes", [(-0.0123, 0.0045), (0.1, 0.25), None], ["-0.012 to +0.004", "+0.100 to +0.250", "–"]),
+        ("change", [-0.0123, 0.25, float("nan")], ["-0.012", "+0.250", "–"]),
+    ],
+)
+def test_intervals_are_written_like_what_they_are_of(kind: Any, pairs: list[Any], cells: list[str]) -> None:
+    assert words.cells(Col("", pairs, kind)) == cells
 
 
 def test_what_is_usual_is_the_default() -> None:

@@ -57,6 +57,14 @@ def test_select_best_ranks_by_the_best_epoch() -> None:
     assert ranked(values, select="best")["rank"].tolist() == [2, 1]
 
 
+def test_of_equal_means_the_lower_rate_is_the_better() -> None:
+    """Rates may differ in the order in which the same losses are summed up, which changes the last digit."""
+    values = {0.1: [0.1, 0.7, 0.3], 1.0: [0.7, 0.3, 0.1], 10.0: [0.3, 0.1, 0.7], 100.0: [0.3, 0.1, 0.7 - 1e-9]}
+    table = ranked(rows(values))
+    assert len({*table["objective_mean"][:3]}) > 1
+    assert table["rank"].tolist() == [2, 3, 4, 1]
+
+
 def test_mean_spread_and_interval_over_seeds() -> None:
     """Of 1, 2 and 3 the t interval reaches 4.303 / √3 = 2.484 to each side, of a loss by a factor of e^(2.484 / 2)."""
     [row] = ranked(rows({0.1: [1.0, 2.0, 3.0]})).to_dict("records")

@@ -1,5 +1,6 @@
 """The JSON Schema of the sweep file."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 from spec_cases import refused, values
 
 from lrsweep.spec import default_settings, json_schema
-from lrsweep.spec.keys import FIELDS, LISTED, REGISTRIES
+from lrsweep.spec.expected import expectation
+from lrsweep.spec.keys import EXPECT_RULES, FIELDS, LISTED, REGISTRIES
+from lrsweep.spec.problems import Problems
 from lrsweep.yaml_reader import read
 
 
@@ -113,6 +116,20 @@ def test_the_schema_and_the_reader_agree(tmp_path: Path, key: str, good: list[st
     for text in bad:
         assert refused(tmp_path, **{key: text})
         assert not accepts(schema["properties"][key], read(f"v: {text}", "")[1].plain()["v"], schema)
+
+
+NUMBERS = "0 1 4 95 4.5 4.0 4e0 0.95 .5 1.0 1.01 -0 -1 -1.5 +1 +.5 1. 1.5e-1 1e-3 1e0 1e1 1e+0 -1e3 -.5 01 1e".split()
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECT_RULES if name != "at_edge"])
+def test_the_schema_and_the_reader_agree_on_comparisons(name: str) -> None:
+    schema = json_schema()
+    form = schema["$defs"]["Expectations"]["properties"][name]
+    for text in (shape.format(number) for number in NUMBERS for shape in (">={}", " <  {} ", "<= {}\t", "{}", "= {}")):
+        root = read(f"v: {json.dumps(text)}", "")[1]
+        problems = Problems(root, [])
+        expectation(problems, name, root.value["v"])
+        assert accepts(form, text, schema) == (not problems.told), text
 
 
 def test_the_schema_has_noisy_objectives_and_no_noise_in_blocks() -> None:

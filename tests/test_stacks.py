@@ -162,9 +162,26 @@ def test_the_estimate_is_positive_and_grows_with_the_work(tmp_path: Path) -> Non
     assert estimate(stacks, 1, prepared(plan)).disk_bytes == one.disk_bytes
 
 
-def test_many_shapes_are_not_all_timed(tmp_path: Path) -> None:
-    plan = planned(tmp_path, "width: {linear: [1, 20], num: 20}\nepochs: 1\nseeds: 1")
-    assert estimate(make_stacks(plan.runs, 1), 1, prepared(plan)).shapes == 8
+def test_many_shapes_are_not_all_timed_and_the_others_count_like_their_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a run's epoch takes as many seconds as its network is wide, all widths together take their sum."""
+    monkeypatch.setattr("lrsweep.plan.stacks.time_epoch", lambda stack, data: len(stack.runs) * stack.runs[0].width)
+    plan = planned(tmp_path, "width: {linear: [1, 100], num: 100}\nepochs: 1\nseeds: 1")
+    told = estimate(make_stacks(plan.runs, 1), 1, prepared(plan))
+    assert told.shapes == 32
+    assert told.seconds == pytest.approx(len(plan.runs) / 100 * sum(range(1, 101)), rel=0.05)
+
+
+def test_what_is_not_timed_counts_like_what_has_its_optimizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = {"sgd": 1.0, "adam": 100.0}
+    monkeypatch.setattr(
+        "lrsweep.plan.stacks.time_epoch", lambda stack, _: len(stack.runs) * costs[stack.runs[0].optimizer.name]
+    )
+    monkeypatch.setattr("lrsweep.plan.stacks.MOST_TIMED", 12)
+    plan = planned(tmp_path, "optimizer: [sgd, adam]\nwidth: {linear: [1, 30], num: 30}\nepochs: 1\nseeds: 1")
+    told = estimate(make_stacks(plan.runs, 1), 1, prepared(plan))
+    assert told.seconds == pytest.approx(len(plan.runs) / 2 * 101, rel=0.01)
 
 
 def test_growing_networks_are_timed_at_both_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrsweep.store import DATABASE, Store, next_backup, set_aside, write_file
+from lrsweep.store import DATABASE, PAGE, Store, next_backup, set_aside, write_file
 from lrsweep.vocabulary import CURVE_COLUMNS, FORMAT, NUMERICS, Array, BusyError, Outcome, StoreError
 
 VIEWS = ("runs.csv", "curves.csv", "timings.csv")
@@ -267,6 +268,7 @@ def answered(store: Store) -> Store:
     """A store whose answer is written."""
     store.add([outcome("r0")])
     store.write_answer({"setting": ["=a", None], "mean": [math.inf, math.nan]}, {"best": math.nan, "name": "é"})
+    write_file(store.folder / PAGE, ["the page"])
     return store
 
 
@@ -285,13 +287,13 @@ def test_the_answers_files(answered: Store) -> None:
 )
 def test_the_answers_files_go_when_what_they_rest_on_changes(answered: Store, change: Callable[[Store], None]) -> None:
     change(answered)
-    assert not [path for path in answered.folder.iterdir() if path.name in ("ranking.csv", "recommendation.json")]
+    assert not {"ranking.csv", "recommendation.json", PAGE} & {path.name for path in answered.folder.iterdir()}
 
 
 def test_the_answers_files_stay_while_the_plan_is_the_same(answered: Store) -> None:
     answered.set_plan(PLAN, ABOUT)
     answered.write_views()
-    assert (answered.folder / "ranking.csv").exists()
+    assert {"ranking.csv", "recommendation.json", PAGE} <= {path.name for path in answered.folder.iterdir()}
 
 
 # One writer, any number of readers, and sudden death
@@ -521,12 +523,49 @@ def test_a_full_disk_loses_the_stack_at_hand_and_nothing_before_or_after(store: 
     assert sorted(store.statuses()) == ["r0", "r1", "r2"]
 
 
-def test_a_leftover_temporary_file_is_removed_by_the_next_writer(folder: Path) -> None:
+@pytest.mark.parametrize(("name", "age", "kept"), [("runs.csv", 0, 0), ("report.html", 0, 1), ("report.html", 7200, 0)])
+def test_the_next_writer_removes_what_killed_ones_left_but_no_page_that_may_be_in_the_making(
+    folder: Path, name: str, age: float, kept: bool
+) -> None:
     folder.mkdir(parents=True)
-    leftover = folder / ".runs.csv.0123abcd.tmp"
+    leftover = folder / f".{name}.0123abcd.tmp"
     leftover.touch()
+    os.utime(leftover, (time.time() - age, time.time() - age))
     with Store.create(folder):
-        assert not leftover.exists()
+        assert leftover.exists() == kept
+
+
+# What a new file must not take the place of
+
+
+def test_a_link_stays_and_what_it_names_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name, text in (("old", "old"), ("new", None)):
+        (tmp_path / name).symlink_to(f"there/{name}")
+        if text:
+            (tmp_path / "there" / name).write_text(text)
+        write_file(tmp_path / name, ["written"])
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "there" / name).read_text() == "written"
+    assert len([*tmp_path.rglob("*")]) == 5
+
+
+@pytest.mark.parametrize("through", [False, True])
+def test_a_pipe_a_folder_and_a_loop_are_refused_and_left_alone(tmp_path: Path, through: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.iterdir())
+    for path in before:
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(path.name)
+        with pytest.raises(StoreError, match="is there and no plain file; remove it, or name another folder with"):
+            write_file(tmp_path / "link" if through else path, ["new"])
+        assert (tmp_path / "link").is_symlink()
+    (tmp_path / "link").unlink()
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "loop").is_symlink()
 
 
 # Starting afresh

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lrsweep import execute, plan, sweep
+from lrsweep.result import write_page
 from lrsweep.vocabulary import BusyError, Data, Outcome, SpecError, Stack, StoreError, json_text
 
 TEXT = """\
@@ -211,6 +213,25 @@ def test_provenance_names_versions_machine_and_data(spec: Path) -> None:
     assert {"blas", "cpu", "platform", "git_commit", "numerics", "format"} <= document.keys()
 
 
+def test_a_file_whose_name_is_no_text_is_swept(spec: Path) -> None:
+    odd = spec.rename(spec.parent / os.fsdecode(b"b\xffd.yaml"))
+    result = run(odd, overrides=["name=odd", "width=4"])
+    assert (result.trained, sweep.report("odd", results=result.folder.parent).about["spec_path"]) == (12, str(odd))
+
+
+def test_a_page_of_such_a_file_can_be_written(spec: Path) -> None:
+    pytest.importorskip("plotly")
+    odd = spec.rename(spec.parent / os.fsdecode(b"b\xffd.yaml"))
+    assert write_page(run(odd, overrides=["name=odd", "width=4"]).answer).read_text("utf-8").startswith("<!doctype")
+
+
+def test_the_arguments_that_provenance_notes_may_be_no_text(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    argument = os.fsdecode(b"b\xffd.yaml")
+    monkeypatch.setattr(sys, "argv", ["lrsweep", argument])
+    document = json.loads((run(spec, overrides=["width=4"]).folder / "provenance.json").read_text("ascii"))
+    assert document["arguments"] == [argument]
+
+
 def test_a_mistake_in_the_file_leaves_the_results_alone(spec: Path) -> None:
     spec.write_text(TEXT + "widht: 3\n")
     with pytest.raises(SpecError):
@@ -312,6 +333,13 @@ def test_what_is_expected_decides_the_exit_code_and_trains_nothing(spec: Path) -
     assert [(one.exit_code, one.trained) for one in (good, poor)] == [(0, 24), (1, 0)]
     assert [check.met for check in poor.answer.checks] == [False, True]
     assert sweep.report("small", results=poor.folder.parent).checks == poor.answer.checks
+
+
+@pytest.mark.parametrize(("status", "code"), [("failed", 1), ("crashed", 1), ("diverged", 0), ("stopped", 0)])
+def test_failed_and_crashed_runs_decide_the_exit_code(spec: Path, status: str, code: int) -> None:
+    result = run(spec, overrides=["width=4", "learning_rate=0.01"])
+    answer = replace(result.answer, counts={**result.answer.counts, status: 1})
+    assert (result.exit_code, replace(result, answer=answer).exit_code) == (0, code)
 
 
 # From Python

@@ -13,6 +13,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 from summaries import CARDS, CHECKS, RISING, VALLEY, WORSE, answered, coloured, printed, table, told
+from sweeps_made_up import answered as made
 from sweeps_made_up import rows
 
 from lrsweep.analysis.answer import Answer
@@ -93,9 +94,16 @@ def test_a_wider_terminal_gets_more_columns() -> None:
         "optimizer best rate tied with val_loss accuracy",
         "optimizer best rate tied with fitted val_loss accuracy stable to",
         "optimizer best rate tied with fitted val_loss accuracy 95% interval stable to diagnosis epochs to target",
-        "optimizer best rate tied with fitted fitted interval val_loss accuracy seeds 95% interval stable to diagnosis "
+        "optimizer best rate tied with fitted fitted interval val_loss accuracy 95% interval stable to diagnosis "
         "epochs to target steps to target diverged",
     ]
+
+
+def test_seeds_have_a_column_where_they_differ_among_settings() -> None:
+    """Else the head says how many there are."""
+    few = {rate: values[:2] for rate, values in VALLEY.items()}
+    text = printed(answered(rows(few, optimizer="sgd"), rows(VALLEY)), 200)
+    assert "seeds" in table(text, "optimizer")[0]
 
 
 def test_names_stay_where_there_is_hardly_any_room() -> None:
@@ -114,6 +122,14 @@ def test_an_edge_comes_with_the_grid_that_brackets_it() -> None:
     assert "\n  -o 'learning_rate={log: [0.01, 1], num: 5}'\n" in text
     assert "▲ Use" in text
     assert "learning_rate=" not in printed(answered(rows(VALLEY)))
+
+
+def test_beyond_a_highest_rate_that_breaks_training_no_grid_is_proposed() -> None:
+    answer = made(rows({0.1: [3.0, 3.1], 1.0: [2.9, 3.0], 10.0: [2.5, 2.6]}))
+    text = printed(answer)
+    assert answer.entries[0]["edge"] == "high"
+    assert "learning_rate=" not in text
+    assert "Even the best rate breaks training: try lower rates" in " ".join(text.split())
 
 
 def test_a_choice_of_no_use_is_no_good_news() -> None:
@@ -153,6 +169,14 @@ def test_the_table_of_a_card_is_shown_where_it_says_more_than_the_table_of_setti
     assert lines[at + 1 : at + 5] == ["Lower the rate.", "width  loss", "   16  5.0%", "   32   20%"]
 
 
+def test_the_first_sentence_of_such_a_card_is_said_where_it_has_a_number_that_the_title_lacks() -> None:
+    alike, more = (replace(CARDS[1], title="By 1.5.", sentences=[text, "More."]) for text in ("It is 1.5.", "Of 2.5."))
+    assert "It is 1.5." not in printed(replace(two_optimizers(), cards=(alike,)))
+    lines = printed(replace(two_optimizers(), cards=(more,))).splitlines()
+    assert lines[lines.index("By 1.5.") + 1] == "Of 2.5."
+    assert "More." not in lines
+
+
 def test_all_shows_the_cards_in_full() -> None:
     lines = printed(told(two_optimizers()), show_all=True).splitlines()
     at = lines.index("No optimizer can be told from adam.")
@@ -161,7 +185,7 @@ def test_all_shows_the_cards_in_full() -> None:
 
 
 def test_a_long_table_of_a_card_is_for_all() -> None:
-    card = replace(CARDS[1], table=[Col("width", [*range(16, 33)], "setting")])
+    card = replace(CARDS[1], table=[Col("width", [*range(16, 41)], "setting")])
     answer = replace(two_optimizers(), cards=(card,))
     assert "\nwidth\n" not in printed(answer)
     assert "\nwidth\n" in printed(answer, show_all=True)
@@ -261,9 +285,21 @@ def test_rates_by_layer_are_told_by_what_differs() -> None:
 def test_pictures_are_named_by_what_differs_among_them() -> None:
     text = printed(grows("", "5 64 keep"))
     picture = text[text.index("against learning_rate") : text.index("val_loss by epoch")]
-    assert "parametrization standard" in " ".join(picture.split())
+    assert "no growth, standard" in " ".join(picture.split())
     assert "growth epoch 5, to 64" in " ".join(re.sub("[⠀-⣿│┤└━─●×↑]|[0-9.]+ [│┤]", " ", picture).split())
     assert not {"warm_restarts", "[...]", "width 32", "at_epoch"} & {*re.split(r"  +|, ", picture)}
+
+
+def test_names_beside_a_picture_are_whole_however_many_troubles_there_are() -> None:
+    """Cut short, two settings would have the same name."""
+    texts = [f"{{first: {first}, hidden: 1, last: 1}}" for first in (10, 30)]
+    answer = answered(*(rows(VALLEY, layer_rates=text, optimizer=name) for text in texts for name in ("sgd", "adam")))
+    lots = answer.ranking["learning_rate"].map({0.001: "too_slow", 0.1: "oscillating", 1.0: "diverged"}).fillna("good")
+    text = printed(replace(answer, ranking=answer.ranking.assign(diagnosis=lots)))
+    picture = text[text.index("against learning_rate") : text.index("val_loss by epoch")]
+    assert "[...]" not in picture
+    assert picture.count("first 10") + picture.count("first 30") == 3
+    assert picture.count("too slow to 0.001") == 3
 
 
 def test_stale_runs_are_told_by_what_differs() -> None:
@@ -306,6 +342,23 @@ def test_failures_are_told_with_the_first_reason() -> None:
     assert "▲ 1 run failed: MemoryError: no" in printed(answered(values))
 
 
+def test_a_long_reason_is_cut() -> None:
+    values = rows(VALLEY)
+    values[0] |= {"status": "failed", "reason": "MemoryError: " + "no " * 1000}
+    [line] = [line for line in printed(answered(values), 400).replace("\n", " ").split("▲ ") if "1 run failed" in line]
+    [reason] = re.findall(r"MemoryError: .*…", line)
+    assert len(reason) <= 200
+
+
+def test_a_setting_all_of_whose_runs_failed_is_shown_with_all() -> None:
+    lost = dict.fromkeys(("train_loss", "val_loss", "val_accuracy", "test_loss", "test_accuracy"))
+    sgd = [row | lost | {"status": "failed", "reason": "no"} for row in rows(WORSE, optimizer="sgd")]
+    trained = [row | {"epochs_done": 20} for row in rows(VALLEY, optimizer="adam")]
+    text = printed(answered([row | {"epochs_done": None} for row in sgd], trained), show_all=True)
+    assert f"▲ {len(sgd)} runs failed: no" in text
+    assert "Use adam at 0.01" in text
+
+
 def test_no_runs_yet_is_a_summary_too() -> None:
     full = two_optimizers()
     counts = {**full.counts, "done": 0, "new": 24}
@@ -313,6 +366,17 @@ def test_no_runs_yet_is_a_summary_too() -> None:
         full.about, counts, full.runs[:0], full.curves[:0], full.timings[:0], full.ranking[:0], {"settings": []}
     )
     assert "▲ 24 runs not trained yet" in printed(empty)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_no_line_ends_in_spaces(encoding: str) -> None:
+    text = printed(told(many_settings()), encoding=encoding, show_all=True)
+    assert [line for line in text.splitlines() if line.endswith(" ")] == []
+
+
+def test_no_line_ends_in_spaces_among_colours() -> None:
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", coloured(two_optimizers())).splitlines()
+    assert [line for line in lines if line.endswith(" ")] == []
 
 
 def test_a_pipe_gets_no_colour() -> None:

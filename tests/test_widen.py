@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lrsweep.analysis.widen import beyond, wider
+from lrsweep.analysis.widen import beyond, widened
 from lrsweep.spec import load_spec
 
 SWEEP = "dataset: digits\nlearning_rate: {}\n"
@@ -27,6 +27,8 @@ def rates(folder: Path, text: str, *overrides: str) -> list[float]:
         "{log: [3e-4, 2], num: 9}",
         "{log: [0.001, 1], num: 4}",
         "{log: [1.0, 100.0], num: 3}",
+        "{log: [0.1, 100.0], num: 4}",
+        "[1, 3.16228, 10, 31.6228, 100]",
         "{doubling: [0.1, 1.6]}",
         "[0.003, 0.1, 0.5]",
         "[1, 10]",
@@ -36,7 +38,7 @@ def test_the_wider_grid_keeps_every_rate_and_adds_those_beyond(
     tmp_path: Path, grid: str, low: bool, high: bool
 ) -> None:
     old = rates(tmp_path, grid)
-    new = rates(tmp_path, grid, f"learning_rate={wider(old, low, high)}")
+    new = rates(tmp_path, grid, f"learning_rate={widened(old, low, high)}")
     added = [*(beyond(old[::-1]) if low else ()), *(beyond(old) if high else ())]
     assert new == sorted({*old, *new})
     assert set(new) >= {*old, *added}
@@ -45,4 +47,4 @@ def test_the_wider_grid_keeps_every_rate_and_adds_those_beyond(
 
 def test_an_even_grid_goes_on_evenly() -> None:
     thirds = [1e-4, 0.000215443, 0.000464159, 0.001, 0.00215443, 0.00464159, 0.01]
-    assert wider(thirds, low=False, high=True) == "{log: [0.0001, 0.1], num: 10}"
+    assert widened(thirds, low=False, high=True) == "{log: [0.0001, 0.1], num: 10}"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lrsweep.analysis.cards import Card, Findings, deal
+from lrsweep.analysis.cards import Card, Material, deal
 from lrsweep.analysis.cost import cost
 from lrsweep.analysis.diagnosis import diagnose
 from lrsweep.analysis.expectations import Check, check
 from lrsweep.analysis.fit import fit
-from lrsweep.analysis.profiles import profiles
+from lrsweep.analysis.profiles import as_in_the_file, profiles
 from lrsweep.analysis.ranking import RATE, by_setting, lower_is_better, objective_column, rank, varying
 from lrsweep.analysis.recommend import Entry, label, recommend
 from lrsweep.vocabulary import Array, Scalar
@@ -142,18 +142,6 @@ def positions(frame: pd.DataFrame, about: Mapping[str, Any]) -> Positions:
     return dict(zip(zip(*values, strict=True) if columns else [()] * len(groups), groups, strict=True))
 
 
-def as_in_the_file(cells: Sequence[Any], values: Sequence[Scalar | None] | None) -> list[Scalar | None]:
-    """A setting's cells as the sweep file has them, if these are its `values`; None: it has only one.
-
-    A column of a frame turns 16 into 16.0 and nothing into nan.
-
-    >>> as_in_the_file([16.0, float("nan")], [16, None])
-    [16, None]
-    """
-    own = {value: value for value in (cells if values is None else values) if value == value}
-    return [own.get(cell) for cell in cells]
-
-
 def whole_or_none(value: float) -> int | None:
     """A whole number, which a column with gaps holds as 16.0 and nan."""
     return int(value) if math.isfinite(value) else None
@@ -173,7 +161,7 @@ def answer(
     ranking = ranking.join(diagnose(ranking, runs, curves, about)).join(cost(ranking, runs, curves, timings, about))
     found = profiles(runs, about)
     fits = [fit(profile, lower_is_better(objective_column(about))) for profile in found]
-    recommendation = recommend(ranking, about, fits, not counts["new"])
-    cards = deal(Findings(about, runs, ranking, recommendation, found, fits))
+    recommendation = recommend(ranking, about, fits, missing=counts["new"])
+    cards = deal(Material(about, runs, ranking, recommendation, found, fits))
     checks = check(about, counts, ranking, recommendation)
     return Answer(about, counts, runs, curves, timings, ranking, recommendation, cards, checks, stale, folder)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrsweep.analysis.curves import best_rows, by_length, ranking_rows
+from lrsweep.analysis.curves import Seeds, by_length, ranking_rows
 from lrsweep.analysis.ranking import RATE, lower_is_better, objective_column
-from lrsweep.analysis.recommend import written
-from lrsweep.vocabulary import FINISHED, Array
+from lrsweep.analysis.recommend import brief
+from lrsweep.vocabulary import FINISHED, Array, duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,8 @@ def cost(
     nan where the target is not reached, which holds for every rate with a lost seed. Seconds are the share of a run's
     mean training time that these epochs are; `seconds_mean` is that time, nan where none was noted.
     """
-    objective, rows = objective_column(about), ranking_rows(ranking, runs, about)
-    column, bests = curve_of(objective), best_rows(ranking, about)
+    objective, (rows, bests) = objective_column(about), ranking_rows(ranking, runs, about)
+    column = curve_of(objective)
     found = np.full((2, len(ranking)), np.nan)  # epochs, steps
     lengths = np.full(len(ranking), np.nan)
     for where, (means, steps) in _mean_curves(ranking, rows, runs, curves, column):
@@ -52,9 +52,11 @@ def cost(
         first = reached.argmax(axis=1)
         found[:, where] = np.where(reached.any(axis=1), [first, steps[np.arange(len(where)), first]], np.nan)
         lengths[where] = means.shape[1] - 1
-    seconds = _seconds(runs, timings).groupby(rows).mean().reindex(range(len(ranking))).to_numpy()
-    n_train = runs.reindex(columns=["n_train"])["n_train"].groupby(rows).mean().reindex(range(len(ranking))).to_numpy()
-    values = [*found, found[0] * n_train, found[0] / lengths * seconds, seconds]
+    seeds = Seeds(rows, len(ranking))
+    seconds = seeds.mean(_seconds(runs, timings))
+    n_train = seeds.mean(runs.reindex(columns=["n_train"])["n_train"].to_numpy(float))
+    with np.errstate(invalid="ignore"):
+        values = [*found, found[0] * n_train, found[0] / lengths * seconds, seconds]
     return ranking[[]].assign(**dict(zip(COSTS, values, strict=True)))
 
 
@@ -80,11 +82,11 @@ def cost_sentences(rates: pd.DataFrame, objective: str) -> list[str]:
         return []
     end = "best" if objective.startswith("best_") else "final"
     instead = "" if objective.removeprefix("best_") in CURVES else f" ({objective} has no curve)"
-    use = f"At {written(grid[at])} {curve_of(objective)}{instead} is within {WITHIN:.0%} of its {end} value"
+    use = f"At {brief(grid[at])} {curve_of(objective)}{instead} is within {WITHIN:.0%} of its {end} value"
     told = [f"{use} after {_paid(rates.iloc[at])}."]
     others = list(_neighbours(grid, epochs, at))
     if others:
-        told.append(f"The {', the '.join(others)}.")
+        told.append(f"The {'; the '.join(others)}.")
     missing = list(_missing(grid, epochs))
     if missing:
         does = "does" if np.isnan(epochs).sum() == 1 else "do"
@@ -97,7 +99,7 @@ def _paid(row: Any) -> str:
     """What a rate took: epochs, examples, and seconds where they are known."""
     paid = f"{_counted(row['epochs_to_target'], 'epoch')} ({_counted(row['examples_to_target'], 'example')}"
     seconds = row["seconds_to_target"]
-    return f"{paid}, {written(float(f'{seconds:.2g}'))} s per run)" if seconds > 0 else f"{paid})"
+    return f"{paid}, {duration(seconds)} per run)" if seconds > 0 else f"{paid})"
 
 
 def _neighbours(grid: Sequence[float], epochs: Sequence[float], at: int) -> Iterator[str]:
@@ -111,7 +113,7 @@ def _neighbours(grid: Sequence[float], epochs: Sequence[float], at: int) -> Iter
         places["fastest"] = fastest
     for name, i in places.items():
         longer = f" ({epochs[i] / epochs[at]:.2g} × as long)" if epochs[i] > epochs[at] > 0 else ""
-        yield f"{name}, {written(grid[i])}, takes {epochs[i]:.0f}{longer}"
+        yield f"{name}, {brief(grid[i])}, takes {epochs[i]:.0f}{longer}"
 
 
 def _missing(grid: Sequence[float], epochs: Sequence[float]) -> Iterator[str]:
@@ -119,7 +121,7 @@ def _missing(grid: Sequence[float], epochs: Sequence[float]) -> Iterator[str]:
     reached = np.isfinite(epochs)
     edges = np.flatnonzero(np.diff(np.concatenate([[True], reached, [True]]).astype(int)))
     for first, after in zip(edges[::2], edges[1::2], strict=True):
-        ends = dict.fromkeys([written(grid[first]), written(grid[after - 1])])
+        ends = dict.fromkeys([brief(grid[first]), brief(grid[after - 1])])
         yield " to ".join(ends)
 
 
@@ -153,9 +155,9 @@ def _target(means: Array, column: str, ever: bool) -> Array:
     return ends - np.fmax(WITHIN * np.abs(ends), LEAST)
 
 
-def _seconds(runs: pd.DataFrame, timings: pd.DataFrame) -> pd.Series[float]:
-    """The seconds of each run, nan where none were noted."""
+def _seconds(runs: pd.DataFrame, timings: pd.DataFrame) -> Array:
+    """The seconds of each run, (len(runs),), nan where none were noted."""
     if "seconds" not in timings:
-        return runs[RATE] * np.nan
-    found = runs["run_id"].map(timings.set_index("run_id")["seconds"]).astype(float)
-    return found.where(found > 0)
+        return np.full(len(runs), np.nan)
+    found = runs["run_id"].map(timings.set_index("run_id")["seconds"]).to_numpy(float)
+    return np.where(found > 0, found, np.nan)

@@ -33,18 +33,63 @@ def by_length(runs: pd.DataFrame, curves: pd.DataFrame, columns: Sequence[str]) 
         yield at[mine], np.stack([one[rows] for one in values])
 
 
-def ranking_rows(ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) -> Array:
-    """The position in `ranking` of each run's setting and rate, (len(runs),)."""
-    rows = ranking[[RATE]].assign(setting=setting_numbers(ranking, about), row=np.arange(len(ranking)))
-    wanted = runs[[RATE]].assign(setting=setting_numbers(runs, about))
-    return np.asarray(wanted.merge(rows, on=["setting", RATE], how="left")["row"])
+def ranking_rows(ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) -> tuple[Array, Array]:
+    """The position in `ranking` of each run's setting and rate, and of the best rate of each of its own rows.
 
-
-def best_rows(ranking: pd.DataFrame, about: Mapping[str, Any]) -> Array:
-    """The position in `ranking` of the best rate of each row's setting, (len(ranking),)."""
+    (len(runs),) and (len(ranking),).
+    """
+    rates, code = np.unique(ranking[RATE].to_numpy(float), return_inverse=True)
     numbers = np.broadcast_to(np.asarray(setting_numbers(ranking, about)), len(ranking))
+    known = numbers * len(rates) + code
+    wanted = np.asarray(setting_numbers(runs, about)) * len(rates) + np.searchsorted(rates, runs[RATE].to_numpy(float))
+    order, first = np.argsort(known), np.flatnonzero(ranking["rank"] == 1)
     bests = np.zeros(numbers.max(initial=-1) + 1, int)
-    first = np.flatnonzero(ranking["rank"] == 1)
     bests[numbers[first]] = first
-    found: Array = bests[numbers]
-    return found
+    return order[np.searchsorted(known, wanted, sorter=order)], bests[numbers]
+
+
+class Seeds:
+    """What runs measure, over the seeds of each rate. `rows` (len(runs),) are the runs' rates, numbers below `n`.
+
+    Values are (len(runs),), nan where a run has none; what comes of them (n,), nan where no run of a rate has one.
+    """
+
+    def __init__(self, rows: Array, n: int) -> None:
+        self.rows, self.n = rows, n
+        self.counts = np.bincount(rows, minlength=n)
+        order = np.argsort(rows, kind="stable")
+        firsts = np.cumsum(self.counts) - self.counts
+        self.places = np.empty(len(rows), int)
+        self.places[order] = np.arange(len(rows)) - firsts[rows[order]]
+
+    def apart(self, values: Array) -> Array:
+        """The values by rate and seed, (n, S), filled up with nan."""
+        table = np.full((self.n, max(1, self.counts.max(initial=0))), np.nan)
+        table[self.rows, self.places] = values
+        return table
+
+    def count(self, flags: Array) -> Array:
+        """How many seeds are flagged."""
+        return np.bincount(self.rows[flags], minlength=self.n)
+
+    def mean(self, values: Array) -> Array:
+        """The means."""
+        own = ~np.isnan(values)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.bincount(self.rows[own], values[own], self.n) / self.count(own)
+
+    def median(self, values: Array) -> Array:
+        """The medians.
+
+        >>> Seeds(np.array([0, 1, 0, 0, 2]), 3).median(np.array([3.0, 5.0, 1.0, np.nan, np.nan]))
+        array([ 2.,  5., nan])
+        """
+        table = np.sort(self.apart(values), axis=1)  # nan goes last
+        own, each = (~np.isnan(table)).sum(axis=1), np.arange(self.n)
+        found: Array = table[each, (own - 1) // 2] / 2 + table[each, own // 2] / 2
+        return found
+
+    def largest(self, values: Array) -> Array:
+        """The maxima."""
+        found: Array = np.fmax.reduce(self.apart(values), axis=1)
+        return found

@@ -1,12 +1,12 @@
 """What is wrong with each rate, or that nothing is, and the evidence for it: from the curves of training.
 
 Every run is measured, and a rate is judged by its seeds: one that diverged, ended unstable or collapsed decides; how
-far a rate is from the best goes by means, as the ranking does, and what shape its curves have by medians. The diagnosis
-is about training, so it looks at the losses, whatever the objective.
+far its validation loss is from the best rate's goes by means, as the ranking does, and all else by medians. The
+diagnosis is about training, so it looks at the losses, whatever the objective.
 
 The thresholds were chosen on 120 cases (a setting at a rate, three seeds) of digits, breast_cancer, wine, iris and
 diabetes, labelled by eye from their curves; the numbers below are of those. They agree with 113 of the labels, and with
-56 of 60 further cases, labelled without knowing what the thresholds would say. `tests/studies/labels.py` draws them
+57 of 60 further cases, labelled without knowing what the thresholds would say. `tests/studies/labels.py` draws them
 all, and `tests/golden/labelled_curves.json` holds the last 60.
 """
 
@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lrsweep.analysis.curves import best_rows, by_length, ranking_rows
+from lrsweep.analysis.curves import Seeds, by_length, ranking_rows
 from lrsweep.analysis.ranking import RATE, SMALLEST, ends_above_untrained
-from lrsweep.analysis.recommend import written
+from lrsweep.analysis.recommend import brief
 from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, FINISHED, STOPPED, Array
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ RESTARTED = 1.2
 """The loss may rise in an epoch whose rate is this many times that of the one before: by design, as in a restart."""
 
 BEHIND = 1.2
-"""A loss this many times the best rate's is behind. What looked too slow had 1.26 times the training loss, or more."""
+"""A loss this many times the best rate's is behind. What looked too slow had 1.27 times the training loss, or more."""
 
 LACKING = 0.03
 """A rate is also behind that lacks this share of the way that the best rate's validation loss came from untrained:
@@ -69,13 +70,13 @@ SHAPE = (
     *("untrained", "train", "late", "falls", "swing", "rises", "highest", "peak", "peak_in"),
     *("validated", "val_untrained", "val", "val_fall", "val_late", "risen", "lowest_in", "went_on"),
 )
-"""What is measured on the curves of a run; losses have the names of what they are of."""
+"""What is measured on the curves of a run, and its training loss; losses have the names of what they are of."""
 
 FLAGS = ("finished", "diverged", "stopped", "unfit", "unstable", "collapsed", "starting")
 """What seeds are counted by. `unfit`: failed or crashed; `starting`: no better than chance, but on the way there."""
 
-LOSSES = ("train", "val", "origin", "best_train", "best_val")
-"""What is compared with the best rate: means, as in the ranking."""
+Measures = dict[str, Array]
+"""Measures by their names: (len(runs),) of runs, (len(ranking),) of rates."""
 
 
 def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
@@ -83,17 +84,14 @@ def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, ab
 
     The diagnosis is None where no seed finished or diverged, which says nothing about the rate.
     """
-    rows = ranking_rows(ranking, runs, about)
-    measured = measure(ranking, rows, runs, curves, about)
-    return _told(_over_seeds(measured, rows)).set_index(ranking.index)
+    import pandas as pd
 
-
-def diagnose_runs(
-    ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]
-) -> pd.DataFrame:
-    """`diagnosis` and `evidence` of each run, judged by itself; `ranking` tells which rate to compare it with."""
-    measured = measure(ranking, ranking_rows(ranking, runs, about), runs, curves, about)
-    return _told(_over_seeds(measured, np.arange(len(runs)))).set_index(runs.index)
+    rows, bests = ranking_rows(ranking, runs, about)
+    seeds, rates = Seeds(rows, len(ranking)), ranking[RATE].to_numpy(float)
+    with np.errstate(all="ignore"):  # what is not finite is told apart below
+        measured = measure(runs, curves, about)
+        labels, evidence = _told(_over_seeds(measured, seeds, np.sign(rates - rates[bests]), bests))
+    return pd.DataFrame({"diagnosis": labels, "evidence": evidence}, ranking.index, dtype=object)
 
 
 def chance(runs: pd.DataFrame, about: Mapping[str, Any]) -> Array:
@@ -106,15 +104,14 @@ def chance(runs: pd.DataFrame, about: Mapping[str, Any]) -> Array:
     return np.asarray(losses.mask(values & scaled, 1.0), float)
 
 
-def measure(
-    ranking: pd.DataFrame, rows: Array, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]
-) -> pd.DataFrame:
-    """What the diagnosis rests on, a row per run; nan where a run has nothing of it, as where it did not finish.
+def measure(runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]) -> Measures:
+    """What the diagnosis rests on, of each run; nan where a run has nothing of it, as where it did not finish.
 
-    `rows` (len(runs),) are the runs' positions in the ranking.
+    `train` is the loss of the trained network: a curve has the mean over an epoch, in which a network that learns fast
+    was far worse.
     """
-    chances = chance(runs, about)
-    finished = (runs["status"] == FINISHED).to_numpy()
+    chances, status = chance(runs, about), runs["status"].to_numpy(object)
+    finished = status == FINISHED
     found = {name: np.full(len(runs), np.nan) for name in ("epochs", *SHAPE)}
     for at, values in by_length(runs, curves, ("train_loss", "val_loss", "learning_rate")):
         found["epochs"][at] = epochs = values.shape[2] - 1
@@ -123,24 +120,28 @@ def measure(
             train, val, rate = values[:, finished[at]]
             for name, one in shape(train, val, rate, chances[whole]).items():
                 found[name][whole] = one
-    losses = runs.reindex(columns=["train_loss", "initial_loss"]).astype(float)
-    at_chance = np.abs(losses["train_loss"] / chances - 1) < NEAR_CHANCE
-    table = runs[[RATE, "status"]].assign(
+    end, start = runs.reindex(columns=["train_loss", "initial_loss"]).to_numpy(float).T
+    found["train"] = np.where(np.isnan(found["late"]), np.nan, end)
+    found["late"] = np.fmin(found["late"], found["train"])
+    found["val"] = np.where(found["validated"] == 0, end, found["val"])
+    at_chance = np.abs(end / chances - 1) < NEAR_CHANCE
+    return {
         **found,
-        chance=chances,
-        end=losses["train_loss"],
-        start=losses["initial_loss"],
-        finished=finished,
-        diverged=runs["status"] == DIVERGED,
-        stopped=runs["status"] == STOPPED,
-        unfit=runs["status"].isin([FAILED, CRASHED]),
-        unstable=finished & ends_above_untrained(runs) & ~at_chance,
-    )
-    return _against_best(table, rows, best_rows(ranking, about), ranking)
+        "chance": chances,
+        "start": start,
+        "finished": finished,
+        "diverged": status == DIVERGED,
+        "stopped": status == STOPPED,
+        "unfit": (status == FAILED) | (status == CRASHED),
+        "unstable": finished & ends_above_untrained(runs).to_numpy() & ~at_chance,
+    }
 
 
 def shape(train: Array, val: Array, rate: Array, chances: Array) -> dict[str, Array]:
-    """The SHAPE of curves (n, E + 1) of E > 0 epochs, (n,) each. Without validation loss, nan, training loss is it."""
+    """The SHAPE, but `train`, of curves (n, E + 1) of E > 0 epochs, (n,) each.
+
+    Where there is no validation loss, nan, the training loss stands for it.
+    """
     epochs, each = train.shape[1] - 1, np.arange(len(train))
     last = end_of_training(epochs)
     validated = ~np.isnan(val[:, -1])
@@ -155,7 +156,6 @@ def shape(train: Array, val: Array, rate: Array, chances: Array) -> dict[str, Ar
     lowest, val_late = val_means.argmin(axis=1), np.fmin(val_means[:, -1], np.fmax(val[:, -1], floor[:, 0]))
     return {
         "untrained": train[:, 0],
-        "train": train[:, -1],
         "late": late,
         "falls": (np.diff(train[:, -last - 1 :]) < 0).all(axis=1),
         # A single rise is no swing, but an accident or new neurons.
@@ -189,74 +189,75 @@ def running_means(curves: Array, last: int) -> Array:
     return np.concatenate([curves[:, :1], sliding_window_view(curves[:, 1:], last, axis=1).mean(axis=2)], axis=1)
 
 
-def _against_best(table: pd.DataFrame, rows: Array, bests: Array, ranking: pd.DataFrame) -> pd.DataFrame:
-    """Adds to the measures of runs those of the best rate, a row of the ranking for each of its rows, and what follows.
+def _over_seeds(measured: Measures, seeds: Seeds, side: Array, bests: Array) -> Measures:
+    """The measures of each rate: counts of what one seed decides, validation losses by means, medians of the rest.
 
-    `side` is where the rate is from the best: -1 below, 1 above.
+    `side` (n,) is where a rate is from the best one: -1 below, 1 above; `bests` (n,) are the positions of those.
     """
-    best = table[["train", "val"]].groupby(rows).mean().reindex(bests[rows]).to_numpy()
-    side = np.sign(table[RATE] - ranking[RATE].to_numpy()[bests[rows]])
-    no_better = (1 - NEAR_CHANCE) * table["chance"]
-    nothing = table["finished"] & (table["late"] >= no_better) & ~table["unstable"]
-    slow = (side < 0) | ((table["falls"] == 1) & ((side == 0) | (best[:, 0] >= no_better)))
-    here = table["late"] <= np.fmax(table["untrained"], (1 + NEAR_CHANCE) * table["chance"])
-    return table.assign(
-        side=side,
-        best_train=best[:, 0],
-        best_val=best[:, 1],
-        origin=table["val_untrained"].fillna(table["chance"]),
-        collapsed=nothing & ~slow & here,
-        starting=nothing & slow,
-    )
-
-
-def _over_seeds(measured: pd.DataFrame, rows: Array) -> pd.DataFrame:
-    """The measures of each rate: counts of what one seed decides, means of what is compared, medians of the rest."""
-    by = measured.groupby(rows)
-    whole = measured.where(measured["finished"])
-    medians = whole[["epochs", *SHAPE, "chance", "end", "start", "side"]].astype(float).groupby(rows).median()
-    means = whole[[*LOSSES]].astype(float).groupby(rows).mean()
-    table = medians.assign(**means).join(by[[*FLAGS]].sum())
+    whole = {name: np.where(measured["finished"], measured[name], np.nan) for name in (*SHAPE, "chance", "start")}
+    table = {name: seeds.median(values) for name, values in whole.items()}
+    table |= {"epochs": seeds.median(np.where(measured["finished"], measured["epochs"], np.nan)), "side": side}
+    origin = np.where(np.isnan(whole["val_untrained"]), whole["chance"], whole["val_untrained"])
+    table |= {"val": seeds.mean(whole["val"]), "origin": seeds.mean(origin)}
+    table |= {"best_train": table["train"][bests], "best_val": table["val"][bests]}
+    flags = measured | _without_gain(measured, table, seeds.rows)
     floor = NEGLIGIBLE * table["chance"]
-    return table.assign(
-        train_ratio=np.fmax(table["train"], floor) / np.fmax(table["best_train"], floor),
-        val_ratio=np.fmax(table["val"], SMALLEST) / np.fmax(table["best_val"], SMALLEST),
-        lacking=(table["val"] - table["best_val"]) / (table["origin"] - table["best_val"]),
-        n_seeds=by.size(),
-        lost_in=measured["epochs"].where(measured["diverged"]).groupby(rows).min(),
-        worst=measured["end"].where(measured["unstable"]).groupby(rows).max(),
-        gone=measured["late"].where(measured["collapsed"]).groupby(rows).median(),
-    )
+    return table | {
+        **{name: seeds.count(flags[name]) for name in FLAGS},
+        "train_ratio": np.fmax(table["train"], floor) / np.fmax(table["best_train"], floor),
+        "train_times": np.fmax(table["train"], SMALLEST) / np.fmax(table["best_train"], SMALLEST),
+        "val_ratio": np.fmax(table["val"], SMALLEST) / np.fmax(table["best_val"], SMALLEST),
+        "lacking": (table["val"] - table["best_val"]) / (table["origin"] - table["best_val"]),
+        "n_seeds": seeds.counts,
+        "lost_in": -seeds.largest(np.where(measured["diverged"], -measured["epochs"], np.nan)),
+        "worst": seeds.largest(np.where(measured["unstable"], measured["train"], np.nan)),
+        "gone": seeds.median(np.where(flags["collapsed"], measured["late"], np.nan)),
+    }
 
 
-def _told(table: pd.DataFrame) -> pd.DataFrame:
-    """The diagnosis and the evidence of each row of measures: of the first finding that holds."""
-    holds = np.stack([np.asarray(finding.holds(table), bool) for finding in FINDINGS])
-    found = [FINDINGS[i] for i in holds.argmax(axis=0)]
-    told = [finding.evidence(row) for finding, row in zip(found, table.itertuples(), strict=True)]
-    for i in np.flatnonzero((table["unfit"] > 0) & (table["unfit"] < table["n_seeds"])):
-        told[i] = _with(told[i], f"; {_seeds(table['unfit'].iloc[i], table['n_seeds'].iloc[i])} failed")
-    labels = np.array([finding.label for finding in found], object)
-    frame = table[[]].assign(diagnosis=labels, evidence=told).astype(object)
-    return frame.where(frame.notna(), None)
+def _without_gain(measured: Measures, table: Measures, rows: Array) -> Measures:
+    """Which runs are no better than chance: `collapsed`, or `starting` where that is for want of epochs."""
+    side, best_train = table["side"][rows], table["best_train"][rows]
+    no_better = (1 - NEAR_CHANCE) * measured["chance"]
+    nothing = measured["finished"] & (measured["late"] >= no_better) & ~measured["unstable"]
+    slow = (side < 0) | ((measured["falls"] == 1) & ((side == 0) | (best_train >= no_better)))
+    here = measured["late"] <= np.fmax(measured["untrained"], (1 + NEAR_CHANCE) * measured["chance"])
+    return {"collapsed": nothing & ~slow & here, "starting": nothing & slow}
+
+
+def _told(table: Measures) -> tuple[list[str | None], list[str]]:
+    """The diagnosis and the evidence of each rate: of the first rule that holds."""
+    first = np.stack([rule.holds(table) for rule in RULES]).argmax(axis=0).tolist()
+    told = []
+    for number, values in zip(first, zip(*(column.tolist() for column in table.values()), strict=True), strict=True):
+        one = SimpleNamespace(**dict(zip(table, values, strict=True)))
+        evidence = RULES[number].evidence(one)
+        failed = f"; {_seeds(one.unfit, one.n_seeds)} failed" if 0 < one.unfit < one.n_seeds else ""
+        told.append(_with(evidence, failed))
+    return [RULES[number].label for number in first], told
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A label, on which rows of measures it holds, and the evidence in words for one of them."""
+class Rule:
+    """A label, for which measures it holds, and the evidence in words for one rate."""
 
     label: str | None
-    holds: Callable[[pd.DataFrame], Any]
+    holds: Callable[[Measures], Array]
     evidence: Callable[[Any], str]
 
 
-def _behind(table: pd.DataFrame) -> Any:
+def _behind(table: Measures) -> Array:
     return (table["val_ratio"] >= BEHIND) & (table["lacking"] >= LACKING)
 
 
-def _short(table: pd.DataFrame) -> Any:
+def _short(table: Measures) -> Array:
     behind = (table["val_ratio"] >= BEHIND) | (table["lacking"] >= LACKING)
-    return behind & (table["train_ratio"] >= BEHIND) & (table["side"] < 0)
+    slower = (table["train_ratio"] >= BEHIND) | (_behind(table) & (table["train_times"] >= BEHIND))
+    return behind & (slower | (table["epochs"] < FEW)) & (table["side"] < 0)
+
+
+def _rose(table: Measures) -> Array:
+    return (table["risen"] >= RISEN) & (table["went_on"] >= 0.5)
 
 
 def _diverged(row: Any) -> str:
@@ -272,44 +273,46 @@ def _untold(row: Any) -> str:
 
 def _unstable(row: Any) -> str:
     end = "ends with a training loss of" if row.unstable == 1 else "end with a training loss of up to"
-    return f"{_seeds(row.unstable, row.n_seeds)} {end} {written(row.worst)}, {written(row.start)} untrained"
+    return f"{_seeds(row.unstable, row.n_seeds)} {end} {brief(row.worst)}, {brief(row.start)} untrained"
 
 
 def _collapsed(row: Any) -> str:
     end = "ends" if row.collapsed == 1 else "end"
-    loss = f"a training loss of {written(row.gone)}, chance is {written(row.chance)}"
+    loss = f"a training loss of {brief(row.gone)}, chance is {brief(row.chance)}"
     return f"{_seeds(row.collapsed, row.n_seeds)} {end} with {loss}"
 
 
 def _starting(row: Any) -> str:
-    return f"training loss {written(row.train)} after {_epochs(row)}, chance is {written(row.chance)}"
+    return f"training loss {brief(row.train)} after {_epochs(row)}, chance is {brief(row.chance)}"
 
 
 def _swinging(row: Any) -> str:
     last = end_of_training(int(row.epochs))
-    return (
-        f"training loss rose in {row.rises:.0f} of the last {last} epochs, by a factor of up to {written(row.highest)}"
-    )
+    return f"training loss rose in {row.rises:.0f} of the last {last} epochs, by a factor of up to {brief(row.highest)}"
 
 
 def _risen(row: Any) -> str:
     when = f"in epoch {row.lowest_in:.0f}" if row.lowest_in >= 1 else "before training"
-    return f"validation loss {written(row.val_late)}, {_times(row.risen)} that {when}, while training loss fell"
+    return f"validation loss {brief(row.val_late)}, {_times(row.risen)} that {when}, while training loss fell"
 
 
 def _slow(row: Any) -> str:
     last = end_of_training(int(row.epochs))
-    falling = f", still falling by {row.val_fall:.0%} in the last {last} epochs" if row.val_fall >= 0.005 else ""
+    when = f"the last {last} epochs" if last > 1 else "the last epoch"
+    falling = f", still falling by {row.val_fall:.0%} in {when}" if row.val_fall >= 0.005 else ""
     return _with(_compared(row), falling)
 
 
 def _shaken(row: Any) -> str:
-    peak = f", after a peak of {written(row.peak)} in epoch {row.peak_in:.0f}" if row.peak > row.untrained else ""
-    return f"training loss {written(row.train)}, {_times(row.train_ratio)} the best rate's{peak}"
+    peak = f", after a peak of {brief(row.peak)} in epoch {row.peak_in:.0f}" if row.peak > row.untrained else ""
+    return f"training loss {brief(row.train)}, {_times(row.train_times)} the best rate's{peak}"
 
 
 def _memorized(row: Any) -> str:
-    return f"{_compared(row)}, at a training loss no higher ({written(row.train)})"
+    near = " near 0" if row.train_times >= BEHIND else ""
+    train = f"training loss {brief(row.train)}{near}, {_times(row.train_times)}"
+    peak = f", peak {brief(row.peak)}" if row.peak > row.untrained else ""
+    return _with(f"{_compared(row)}; {train}", peak)
 
 
 def _good(row: Any) -> str:
@@ -317,18 +320,19 @@ def _good(row: Any) -> str:
     return f"{_compared(row) if row.side else f'the best rate, {_loss(row)}'}{few}"
 
 
-FINDINGS = (
-    Finding("diverged", lambda table: table["diverged"] > 0, _diverged),
-    Finding(None, lambda table: table["finished"] == 0, _untold),
-    Finding("unstable", lambda table: table["unstable"] > 0, _unstable),
-    Finding("collapsed", lambda table: table["collapsed"] > 0, _collapsed),
-    Finding("too_slow", lambda table: 2 * table["starting"] >= table["finished"], _starting),
-    Finding("oscillating", lambda table: table["swing"] >= SWING, _swinging),
-    Finding("overfitting", lambda table: (table["risen"] >= RISEN) & (table["went_on"] >= 0.5), _risen),
-    Finding("too_slow", _short, _slow),
-    Finding("oscillating", lambda table: _behind(table) & (table["train_ratio"] >= BEHIND), _shaken),
-    Finding("overfitting", _behind, _memorized),
-    Finding("good", lambda table: table["n_seeds"] > 0, _good),
+RULES = (
+    Rule("diverged", lambda table: table["diverged"] > 0, _diverged),
+    Rule(None, lambda table: table["finished"] == 0, _untold),
+    Rule("unstable", lambda table: table["unstable"] > 0, _unstable),
+    Rule("collapsed", lambda table: table["collapsed"] > 0, _collapsed),
+    Rule("too_slow", lambda table: 2 * table["starting"] >= table["finished"], _starting),
+    Rule("oscillating", lambda table: table["swing"] >= SWING, _swinging),
+    Rule("overfitting", lambda table: _rose(table) & (table["lowest_in"] >= 1), _risen),
+    Rule("too_slow", _short, _slow),
+    Rule("oscillating", lambda table: _behind(table) & (table["train_ratio"] >= BEHIND), _shaken),
+    Rule("overfitting", lambda table: _behind(table) & (table["epochs"] >= FEW), _memorized),
+    Rule("overfitting", _rose, _risen),
+    Rule("good", lambda table: table["n_seeds"] > 0, _good),
 )
 """In order: the first that holds is told."""
 
@@ -338,7 +342,7 @@ def _compared(row: Any) -> str:
 
 
 def _loss(row: Any) -> str:
-    return f"{'validation' if row.validated else 'training'} loss {written(row.val)}"
+    return f"{'validation' if row.validated else 'training'} loss {brief(row.val)}"
 
 
 def _with(text: str, more: str) -> str:
@@ -346,12 +350,12 @@ def _with(text: str, more: str) -> str:
 
 
 def _times(ratio: float) -> str:
-    """A ratio of losses; one to nearly nothing is no number that tells anything.
+    """A ratio of losses; of one that is nearly nothing no number tells anything.
 
-    >>> _times(1.2345), _times(5.15e11)
-    ('1.23 ×', 'over 1000 ×')
+    >>> _times(1.2345), _times(5.15e11), _times(1e-7)
+    ('1.23 ×', 'over 1000 ×', 'below 0.001 ×')
     """
-    return f"{ratio:.3g} ×" if ratio < 1000 else "over 1000 ×"
+    return "over 1000 ×" if ratio >= 1000 else f"{ratio:.3g} ×" if ratio >= 0.001 else "below 0.001 ×"
 
 
 def _seeds(count: int, of: int) -> str:

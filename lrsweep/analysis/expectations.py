@@ -65,7 +65,7 @@ def compared(text: str) -> tuple[str, str, float] | None:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Found:
     """What counts for an expectation, of the sweep or of one dataset; None where it is not known. `words` say more."""
 
     value: float | bool | None
@@ -84,7 +84,7 @@ def check(
     checks = []
     for name, wanted in (about.get("expect") or {}).items():
         if name in COUNTS:
-            found = {"": Finding(sum(counts[status] for status in COUNTS[name]))}
+            found = {"": Found(sum(counts[status] for status in COUNTS[name]))}
         else:
             found = dict(_by_dataset(name, about, ranking, recommendation["settings"]))
         holds = _test(wanted)
@@ -109,7 +109,7 @@ def _test(wanted: Expected) -> Callable[[Any], bool]:
 
 def _by_dataset(
     name: str, about: Mapping[str, Any], ranking: pd.DataFrame, entries: Sequence[Mapping[str, Any]]
-) -> Iterator[tuple[str, Finding]]:
+) -> Iterator[tuple[str, Found]]:
     """What counts of each dataset, which is unnamed where it is the only one."""
     several = len(about["datasets"]) > 1
     best = ranking[ranking["rank"] == 1]
@@ -117,25 +117,25 @@ def _by_dataset(
         own = [entry for entry in entries if not several or entry["setting"]["dataset"] == dataset]
         rows = best[best["dataset"] == dataset]
         finished = any(entry["best_rate"] is not None for entry in own)
-        yield dataset if several else "", _finding(name, own[0], rows) if finished else Finding(None, NOT_FINISHED)
+        yield dataset if several else "", _finding(name, own[0], rows) if finished else Found(None, NOT_FINISHED)
 
 
-def _finding(name: str, first: Mapping[str, Any], best: pd.DataFrame) -> Finding:
+def _finding(name: str, first: Mapping[str, Any], best: pd.DataFrame) -> Found:
     """What counts of one dataset: `first` is its best setting, `best` the row of each setting's best rate."""
     rate, metric = first["best_rate"], name.removeprefix("best_")
     if name == "best_rate":
-        return Finding(rate)
+        return Found(rate)
     if name == "at_edge":
         side = {"low": "lowest", "high": "highest"}.get(first["edge"])
         if first["edge"] is None:
-            return Finding(None, "only one rate was tried")
-        return Finding(side is not None, f"true ({written(rate)} is the {side} rate tried)" if side else "false")
+            return Found(None, "only one rate was tried")
+        return Found(side is not None, f"true ({written(rate)} is the {side} rate tried)" if side else "false")
     if metric.startswith("test_"):
         value = first[metric]
     else:
         means = best[f"{metric}_mean"]
         value = float(means.min() if lower_is_better(metric) else means.max())
-    return Finding(value) if value is not None and math.isfinite(value) else Finding(None, LOST)
+    return Found(value) if value is not None and math.isfinite(value) else Found(None, LOST)
 
 
 def _wanted(wanted: Expected) -> str:

@@ -1,6 +1,6 @@
 """The fitted rate of a setting: the minimum of a parabola over log10 rate round the best, and how sure it is.
 
-The window, the interval and the number of resamples were chosen by tests/studies/redraws.py.
+The window and the interval were chosen by tests/studies/redraws.py, against the minima of dense grids.
 """
 
 from __future__ import annotations
@@ -12,21 +12,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrsweep.analysis.profiles import Profile
-from lrsweep.analysis.ranking import SMALLEST, t_quantile
+from lrsweep.analysis.ranking import MOST_FREEDOM, SMALLEST, significant, t_quantile
 from lrsweep.vocabulary import Array
 
-REACH = 0.76
-"""Decades to each side of the best rate that the parabola is fitted to: two neighbours at three rates per decade. A
-narrower window leaves the fit to chance, a wider one moves it by the profile's lopsidedness."""
+REACH = 0.41
+"""Decades to each side of the best rate that the parabola is fitted to: a neighbour at three or four rates per decade.
+A wider window moves the minimum by the profile's lopsidedness, and is the surer of it the more seeds there are."""
 
 FAR = 1.51
 """Decades: the nearest neighbours are in the window too where they are no farther than this."""
+
+LOPSIDED = 0.3
+"""Times the window's reach in squares: the standard error of the parabola's minimum for being a parabola's. By Taylor's
+theorem the third derivative moves the minimum with the square of the reach; how far was measured from one to twelve
+rates per decade."""
 
 STEEP = 4.6
 """Rates this much worse than the best have exploded, and are left out: losses 100 times as high, scores by 4.6."""
 
 REPLICATES = 500
 """Resamples of the seeds: they tell their deviation to 3%."""
+
+SAME = 1e-6
+"""Decades: where the resamples differ by less, the seeds agree, as accuracies of few rows do, and tell no spread."""
 
 REASONS = (
     "",
@@ -43,21 +51,26 @@ class Fit:
 
     `samples` (B,) are the log10 rates of the bootstrap over seeds: where a resample has no minimum, its best rate. They
     are empty where there is no interval. Replicate b resamples the same positions of seeds in every setting with as
-    many seeds.
+    many seeds. They tell what other seeds would change, and no more: `grid_error`, in decades, is the standard error of
+    taking the profile for a parabola, which more seeds do not lessen. The interval has both, and what is computed from
+    several fitted rates must add it too, in squares. That is on the safe side for what fits with one window have in
+    common.
     """
 
     rate: float | None
     interval: tuple[float, float] | None
     samples: Array
     reason: str = ""
+    grid_error: float = 0.0
 
 
 def fit(profile: Profile, lower_is_better: bool) -> Fit:
     """The fitted rate of one setting.
 
-    Rates with a lost or missing seed are left out. The interval is Student's t with the bootstrap's standard error,
-    rate · 10^±t·s, s corrected by √(n/(n-1)) for what resampling n seeds leaves out, and ends where those rates do;
-    percentile intervals are far too narrow for few seeds.
+    Rates with a lost or missing seed are left out. The interval is rate · 10^±h, and ends where those rates do; h² is
+    (t·s)² of the seeds and (1.96·`grid_error`)² of the parabola. The former is Student's t with the bootstrap's
+    standard error s, corrected by √(n/(n-1)) for what resampling n seeds leaves out; percentile intervals are far too
+    narrow for few seeds.
     Source: Hesterberg 2015, What teachers should know about the bootstrap, The American Statistician 69(4).
     """
     whole = ~np.isnan(profile.values).any(axis=1)
@@ -66,17 +79,20 @@ def fit(profile: Profile, lower_is_better: bool) -> Fit:
         return _none("no rate trained with all of its seeds")
     n = values.shape[1]
     height = heights(values, np.full((1, n), 1 / n), lower_is_better)
-    found, why = minima(x, height)
+    found, why, reach = minima(x, height)
     if why[0]:
         at_edge = x[height[0].argmin()] in np.log10(profile.rates[[0, -1]])
         return _none("the best is at the edge of those tried" if at_edge else REASONS[why[0]])
-    centre = float(found[0])
+    centre, grid_error = float(found[0]), LOPSIDED * float(reach[0]) ** 2
     if n == 1:
-        return Fit(10**centre, None, np.empty(0), "one seed does not tell how sure the fitted rate is")
-    samples, _ = minima(x, heights(values, resamples(n), lower_is_better))
-    half = t_quantile(n - 1) * math.sqrt(n / (n - 1)) * float(samples.std())
+        return Fit(10**centre, None, np.empty(0), "one seed does not tell how sure it is", grid_error)
+    samples = minima(x, heights(values, resamples(n), lower_is_better))[0]
+    if np.ptp(samples) < SAME:
+        return Fit(10**centre, None, np.empty(0), "the seeds are too much alike to tell how sure it is", grid_error)
+    seeds = t_quantile(n - 1) * math.sqrt(n / (n - 1)) * float(samples.std())
+    half = math.hypot(seeds, t_quantile(MOST_FREEDOM) * grid_error)
     ends = max(centre - half, float(x[0])), min(centre + half, float(x[-1]))
-    return Fit(10**centre, (10 ** ends[0], 10 ** ends[1]), samples)
+    return Fit(10**centre, (10 ** ends[0], 10 ** ends[1]), samples, grid_error=grid_error)
 
 
 def _none(reason: str) -> Fit:
@@ -85,7 +101,7 @@ def _none(reason: str) -> Fit:
 
 def heights(values: Array, weights: Array, lower_is_better: bool) -> Array:
     """What the parabola is fitted to, low is good: (K, S), (B, S) -> (B, K); of losses the logarithm of the mean."""
-    means = weights @ values.T
+    means = significant(weights @ values.T)
     return np.log(np.maximum(means, SMALLEST)) if lower_is_better else -means
 
 
@@ -96,11 +112,11 @@ def resamples(n: int) -> Array:
     return random.multinomial(n, np.full(n, 1 / n), size=REPLICATES) / n
 
 
-def minima(x: Array, y: Array) -> tuple[Array, Array]:
-    """The minimum near the best of each row: (K,), (B, K) -> (B,), (B,) log10 rates, and the numbers of REASONS.
+def minima(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """The minimum near the best of each row: (K,), (B, K) -> (B,), (B,), (B,).
 
-    Where there is none, the rate is the best. The parabola a + b·u + c·u² in u = x - best is that of least squares over
-    the window; its minimum is at -b / 2c.
+    Its log10 rate, the best where there is no minimum; the number of the REASONS why; and the window's reach. The
+    parabola a + b·u + c·u² in u = x - best is that of least squares over the window; its minimum is at -b / 2c.
     """
     best = y.argmin(axis=1)
     apart = x - x[:, None]  # (K, K)
@@ -114,7 +130,7 @@ def minima(x: Array, y: Array) -> tuple[Array, Array]:
         lowest = -b / (2 * c)
     outside = ~((low <= lowest) & (lowest <= high))
     why = np.select([(low == 0) | (high == 0), ~(c > 0), outside], [1, 2, 3], 0)
-    return x[best] + np.where(why == 0, lowest, 0), why
+    return x[best] + np.where(why == 0, lowest, 0), why, np.maximum(-low, high)
 
 
 def parabola(u: Array, height: Array, inside: Array) -> tuple[Array, Array]:

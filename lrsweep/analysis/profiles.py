@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,11 +35,13 @@ def profiles(runs: pd.DataFrame, about: Mapping[str, Any]) -> list[Profile]:
     """The profile of each setting, by the number that `setting_numbers` gives it."""
     values = objective_values(runs, about)
     told = comparable(values, objective_column(about))
-    columns = {column: runs[column].to_numpy() for column in varying(about)}
+    groups, columns = by_setting(runs, about), varying(about)
+    firsts = runs[columns].iloc[[rows[0] for rows in groups]]
+    settings = [as_in_the_file(firsts[column].tolist(), about["axes"][column]) for column in columns]
     rate, seed, objective, comparables = (np.asarray(one) for one in (runs[RATE], runs["seed"], values, told))
     found = []
-    for rows in by_setting(runs, about):
-        setting = {column: plain(cells[rows[0]], about["axes"][column]) for column, cells in columns.items()}
+    for number, rows in enumerate(groups):
+        setting = {column: cells[number] for column, cells in zip(columns, settings, strict=True)}
         rates, at_rate = np.unique(rate[rows], return_inverse=True)
         seeds, at_seed = np.unique(seed[rows], return_inverse=True)
         arrays = np.full((2, len(rates), len(seeds)), np.nan)
@@ -47,6 +50,27 @@ def profiles(runs: pd.DataFrame, about: Mapping[str, Any]) -> list[Profile]:
     return found
 
 
-def plain(value: Any, values: Any) -> Scalar | None:
-    """The value as the sweep file has it: a column of a frame turns 16 into 16.0 and nothing into nan."""
-    return next((own for own in values if own == value), None)
+def as_in_the_file(cells: Sequence[Any], values: Sequence[Scalar | None] | None) -> list[Scalar | None]:
+    """A setting's cells as the sweep file has them, if these are its `values`; None: it has only one.
+
+    A column of a frame turns 16 into 16.0 and nothing into nan.
+
+    >>> as_in_the_file([16.0, float("nan")], [16, None])
+    [16, None]
+    """
+    own = {value: value for value in (cells if values is None else values) if value == value}
+    return [own.get(cell) for cell in cells]
+
+
+def digits(value: Any, most: int = 6) -> Any:
+    """A number as a document has it: with this many significant digits, and None where it is not finite.
+
+    Further digits would differ between machines, as matrix products and logarithms do. Whole numbers, text, truth
+    values and None stay as they are.
+
+    >>> digits(0.1 + 0.2), digits(0.0123456, 4), digits(float("nan")), digits(12345678), digits("adam"), digits(None)
+    (0.3, 0.01235, None, 12345678, 'adam', None)
+    """
+    if value is None or isinstance(value, str | int):
+        return value
+    return float(f"{value:.{most}g}") if math.isfinite(value) else None

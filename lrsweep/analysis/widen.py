@@ -26,18 +26,17 @@ def beyond(grid: Sequence[float]) -> list[float]:
     return [_tidy(grid[-1] * 10 ** (step * i)) for i in range(1, round(1 / abs(step)) + 1)]
 
 
-def wider(rates: Sequence[float], low: bool, high: bool) -> str:
+def widened(rates: Sequence[float], low: bool, high: bool) -> str:
     """All rates and those beyond the lowest, the highest or both, in the sweep file's words.
 
     Every rate is in it to the last digit, so that a sweep over it trains only the new ones.
 
-    >>> wider([0.1, 0.0316228, 0.01], low=False, high=True), wider([0.01, 0.1, 0.5], low=False, high=True)
+    >>> widened([0.1, 0.0316228, 0.01], low=False, high=True), widened([0.01, 0.1, 0.5], low=False, high=True)
     ('{log: [0.01, 1], num: 5}', '[0.01, 0.1, 0.5, 2.5]')
     """
     tried = sorted(rates)
     grid = [*(reversed(beyond(tried[::-1])) if low else ()), *tried, *(beyond(tried) if high else ())]
-    whole = grid[0] == int(grid[0]) and grid[-1] == int(grid[-1])  # between whole numbers a grid has no others
-    if _even(grid) and not whole:
+    if _even(grid):
         return f"{{log: [{written(grid[0])}, {written(grid[-1])}], num: {len(grid)}}}"
     return f"[{', '.join(map(written, grid))}]"
 

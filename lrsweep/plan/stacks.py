@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -96,7 +98,8 @@ STARTUP_SECONDS, RUN_SECONDS, POINT_SECONDS = 0.6, 3e-4, 6e-6
 NOISE_BYTES = 80
 """Of a deviation's column, in the database and in the file, of a run; measured on 60 runs of 100 deviations."""
 
-MOST_TIMED = 8
+MOST_TIMED = 32
+"""Shapes that are timed: one takes about a hundredth of a second."""
 
 
 def phases(stack: Stack) -> Iterator[tuple[Stack, int]]:
@@ -125,22 +128,43 @@ def time_deviation(stack: Stack, data: Data) -> float:
         return 0.0
 
 
+def demands(stack: Stack) -> tuple[Any, ...]:
+    """What decides how long an epoch of a run takes, the width first and the data last."""
+    run = stack.runs[0]
+    net = (run.width, run.depth, run.optimizer.name, max(map(multipliers, stack.runs)), run.precision)
+    return (*net, run.batch_size, bool(run.noise), str(run.dataset), run.subset)
+
+
+def unlike(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[int, float]:
+    """How far demands are from each other: in how many respects, and in width.
+
+    >>> unlike((8, "adam"), (32, "sgd")) > unlike((8, "adam"), (32, "adam")) > unlike((8, "adam"), (16, "adam"))
+    True
+    """
+    return sum(a != b for a, b in zip(one, other, strict=True)), abs(math.log(one[0] / other[0]))
+
+
 def estimate(stacks: Sequence[Stack], workers: int, load: Callable[[Stack], Data]) -> Estimate:
     """Seconds and bytes that the stacks would take, from a few timed steps of one stack of each shape.
 
-    `load` maps a stack to its data. The dearest shapes are timed; what is beyond counts like the last of them.
+    `load` maps a stack to its data. Of many shapes some are timed, from the dearest to the cheapest; the others count
+    like those that are most like them.
     """
-    timed: dict[Any, tuple[float, float]] = {}
+    parts = [*chain.from_iterable(map(phases, stacks))]
+    examples: dict[tuple[Any, ...], Stack] = {}
+    for part, _ in parts:
+        examples.setdefault(demands(part), part)
+    shapes, count = [*examples], min(len(examples), MOST_TIMED)
+    chosen = [shapes[len(shapes) * i // count] for i in range(count)]
+    timed: dict[tuple[Any, ...], tuple[float, float]] = {}
+    for one in sorted(chosen, key=lambda one: str(one[-2:])):  # those with the same data together, since few are kept
+        data, n_runs = load(examples[one]), len(examples[one].runs)
+        timed[one] = time_epoch(examples[one], data) / n_runs, time_deviation(examples[one], data) / n_runs
+    known = {one: timed[min(timed, key=functools.partial(unlike, one))] for one in shapes}
     seconds = 0.0
-    for part, epochs in chain.from_iterable(map(phases, stacks)):
-        run, arrays = part.runs[0], max(map(multipliers, part.runs))
-        net = (run.width, run.depth, run.optimizer.name, arrays, run.precision)
-        key = (*net, run.batch_size, run.subset, run.dataset, bool(run.noise))
-        if key not in timed and len(timed) < MOST_TIMED:
-            data, n_runs = load(part), len(part.runs)
-            timed[key] = time_epoch(part, data) / n_runs, time_deviation(part, data) / n_runs
-        per_epoch, per_deviation = timed.get(key, list(timed.values())[-1])
-        each = per_epoch * epochs + per_deviation * len(run.noise)
+    for part, epochs in parts:
+        per_epoch, per_deviation = known[demands(part)]
+        each = per_epoch * epochs + per_deviation * len(part.runs[0].noise)
         seconds += each * len(part.runs) / max(1, workers)
     runs = [run for stack in stacks for run in stack.runs]
     seconds += sum(RUN_SECONDS + POINT_SECONDS * run.epochs for run in runs) + (STARTUP_SECONDS if runs else 0)

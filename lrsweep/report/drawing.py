@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lrsweep.analysis.recommend import written
+from lrsweep.analysis.recommend import brief
 from lrsweep.report.words import alike, diagnosis, fitted, labels, lines, missing
 
 if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
@@ -80,11 +80,12 @@ def _setting(
     scale = [f"{high:>8.3g} ┤", *[f"{'':>8} │"] * (size[1] - 2), f"{low:>8.3g} ┤", f"{'':>8} └"]
     fit = "" if marks.fitted is None else f"  {FITTED} {fitted(marks.fitted)}"
     troubles = regions(grid, rates["diagnosis"].tolist())
-    notes = [f"{BEST} {written(entry['best_rate'])}{fit}", *troubles[:1], *troubles[1:][-2:]]
+    best = f"{BEST} {brief(entry['best_rate'])}{fit}"
     if width < WIDE:
-        return [*lines([name, *notes], "  ", width), *map(str.__add__, scale, picture)]
-    beside = width - MARGIN - size[0] - 2
-    notes = [*textwrap.wrap(name, beside, max_lines=len(picture) - len(notes)), *notes]
+        return [*lines([name, best, *few(troubles, 3)], "  ", width), *map(str.__add__, scale, picture)]
+    # Names come before troubles: cut short, two settings would look the same.
+    notes = [*textwrap.wrap(name, width - MARGIN - size[0] - 2, max_lines=len(picture) - 1), best]
+    notes += few(troubles, min(3, len(picture) - len(notes)))
     notes += [""] * (len(picture) - len(notes))
     return [f"{s}{line:<{size[0]}}  {note}".rstrip() for s, line, note in zip(scale, picture, notes, strict=True)]
 
@@ -105,7 +106,7 @@ def regions(grid: Sequence[float], diagnoses: Sequence[str | None]) -> list[str]
     found = []
     for name in dict.fromkeys(given for given in diagnoses if not missing(given) and given != GOOD):
         at = [i for i, given in enumerate(diagnoses) if given == name]
-        first, last = written(grid[at[0]]), written(grid[at[-1]])
+        first, last = brief(grid[at[0]]), brief(grid[at[-1]])
         unbroken = at[-1] - at[0] == len(at) - 1
         if unbroken and at[0] == 0:
             where = f"to {last}"
@@ -115,6 +116,15 @@ def regions(grid: Sequence[float], diagnoses: Sequence[str | None]) -> list[str]
             where = (first if len(at) == 1 else f"{first}–{last}") if unbroken else f"at {len(at)} rates"
         found.append(f"{diagnosis(name)} {where}")
     return found
+
+
+def few(words: Sequence[str], most: int) -> list[str]:
+    """As many of the words as there is room for: the first, and then the last ones.
+
+    >>> few(["a", "b", "c", "d"], 3), few(["a", "b"], 1), few(["a", "b"], 0)
+    (['a', 'c', 'd'], ['a'], [])
+    """
+    return list(words) if len(words) <= most else [*words[: min(most, 1)], *words[len(words) - most + 1 :]]
 
 
 def _bounds(answer: Answer, means: Sequence[float], entry: Entry) -> tuple[float, float]:
@@ -158,7 +168,7 @@ def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
             curve, (max(lowest, FLOOR * start), start), True, min(width - (3 if worded else 2) * MARGIN, 60)
         )
         trouble = diagnosis(said[rate]) if worded else ""
-        drawn.append(f"{written(rate):>8} {mark} {bars} {ends[rate]:>{wide}}  {trouble}".rstrip())
+        drawn.append(f"{brief(rate):>8} {mark} {bars} {ends[rate]:>{wide}}  {trouble}".rstrip())
     return drawn
 
 
@@ -285,7 +295,7 @@ def ticks(low: float, high: float, width: int) -> str:
     marks = powers if len(powers) > 1 else sorted({low, high})
     line = ""
     for mark in marks:
-        text = written(mark)
+        text = brief(mark)
         at = round(scaled(mark, (low, high), True) * (width - 1)) - len(text) // 2
         at = max(0, min(at, width - len(text)))
         if at >= len(line) + bool(line):

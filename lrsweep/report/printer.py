@@ -5,6 +5,7 @@ Colour marks meaning, and is never the only mark.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -41,8 +42,11 @@ STYLES = {
 }
 """Signs, as patterns, with their colours."""
 
+FILLED = re.compile(r"(?: |\x1b\[[\d;]*m)+$", re.MULTILINE)
+"""Spaces at the end of a line, among the signs that change colours."""
+
 PLAIN: dict[int, str | int | None] = {
-    **str.maketrans("▲●×·–±²━─≥�│┤└←√−◆┊", "!*x|-~2=->?||+<V-o:"),
+    **str.maketrans("▲●×·–±²━─≥�│┤└←√−◆┊µ", "!*x|-~2=->?||+<V-o:u"),
     **dict.fromkeys(range(0x2800, 0x2900), "*"),  # pictures of dots
 }
 """For consoles that know no more than ASCII."""
@@ -107,14 +111,13 @@ class Printer:
         self.say("")
 
     def show(self, what: RenderableType, **how: Any) -> None:
-        """Anything that rich can draw."""
-        if not self.console.options.ascii_only:
-            self.console.print(what, **how)
-            return
+        """Anything that rich can draw, without the spaces with which it fills lines."""
         with self.console.capture() as captured:
             self.console.print(what, **how)
-        plain = captured.get().translate(PLAIN).encode("ascii", "replace").decode()
-        self.console.out(plain, end="", highlight=False)
+        text = FILLED.sub(lambda end: end[0].replace(" ", ""), captured.get())
+        if self.console.options.ascii_only:
+            text = text.translate(PLAIN).encode("ascii", "replace").decode()
+        self.console.out(text, end="", highlight=False)
 
 
 def marked(text: str, style: str = "") -> Text:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
 OWN = ("optimizer", "width")
 """Settings that a stale run is always told by."""
 
-TEXTS = ("setting", "rate", "rates", "text")
+TEXTS = ("setting", "rate", "rates", "changes", "ratios", "text")
 """Kinds of cells that begin at the left; numbers end at the right."""
 
 
@@ -119,7 +119,8 @@ def measures(answer: Answer, rows: Sequence[Row]) -> Iterator[Column]:
     for key, title in (("val_accuracy", "accuracy"), ("val_r2", "R²")):
         if f"{key}_mean" in answer.ranking and key != answer.objective:
             yield Column(title, [words.score(row[f"{key}_mean"]) for row in rows], spare=2, right=True)
-    yield Column("seeds", [str(row["n_seeds"]) for row in rows], spare=11, right=True)
+    if any(row["n_seeds"] != len(answer.about["axes"]["seed"]) for row in rows):  # else the head says how many
+        yield Column("seeds", [str(row["n_seeds"]) for row in rows], spare=11, right=True)
     yield from told(Column("95% interval", interval, spare=8))
 
 

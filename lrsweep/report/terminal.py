@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from lrsweep.analysis.cost import cost_sentences
-from lrsweep.analysis.recommend import USELESS
-from lrsweep.analysis.widen import wider
+from lrsweep.analysis.recommend import USELESS, open_edge
+from lrsweep.analysis.widen import widened
 from lrsweep.report import drawing, words
 from lrsweep.report.printer import EDGE, FAINT, PROSE, Printer
 from lrsweep.report.tables import rate_tables, rates_table, settings_table, stale_table, tabled
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from lrsweep.analysis.expectations import Check
     from lrsweep.analysis.recommend import Entry
 
-MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_ACTS, MOST_ROWS = 20, 6, 3, 6, 12
+MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_ACTS, MOST_ROWS = 20, 6, 3, 6, 24
 """What is shown where nobody asked for more: settings, doubts, pictures, sentences to act on, rows of a card."""
 
 SHOWN = ("width", "subset")
 """Axes whose cards show their tables unasked: what is in them stands in no other table."""
+
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 FILES = ("report.html", "runs.csv", "curves.csv", "ranking.csv", "recommendation.json", "timings.csv")
 
@@ -136,13 +139,20 @@ def say_cards(printer: Printer, cards: Sequence[Card], show_all: bool) -> None:
     for i, card in enumerate(cards):
         rows = max((len(column.values) for column in card.table), default=0)
         table = rows > 0 and (show_all or (card.axis in SHOWN and rows <= MOST_ROWS))
-        sentences = card.sentences if show_all else ()
+        sentences = card.sentences if show_all else [*first_words(card)] if card.axis in SHOWN else ()
         printer.say(card.title, style="bold")
         printer.say(*sentences)
         if table:
             printer.table(tabled(card.table))
         elif sentences or i == len(cards) - 1:
             printer.say("")
+
+
+def first_words(card: Card) -> Iterator[str]:
+    """A card's first sentence, where it has a number that its title has not."""
+    for sentence in card.sentences[:1]:
+        if {*NUMBER.findall(sentence)} - {*NUMBER.findall(card.title)}:
+            yield sentence
 
 
 def chosen(answer: Answer, by: str | None) -> list[Entry]:
@@ -218,7 +228,7 @@ def unfinished(answer: Answer) -> Iterator[str]:
     for status in (FAILED, CRASHED):
         if counts[status]:
             reason = answer.runs.loc[answer.runs["status"] == status, "reason"].iloc[0]
-            yield f"{EDGE} {many(counts[status], 'run')} {status}: {reason or 'no reason given'}"
+            yield f"{EDGE} {many(counts[status], 'run')} {status}: {words.cut(reason) or 'no reason given'}"
     if counts[STOPPED]:
         yield f"{many(counts[STOPPED], 'run')} stopped early"
     if counts["stale"]:
@@ -250,7 +260,7 @@ def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[tuple[str, bool
     edges: set[str] = set()
     for entry, label in zip(entries, words.labels(answer, entries, whole=True), strict=True):
         doubts = entry["advice"].split("\n")[int(entry["best_rate"] is not None) :]
-        edges.update(doubts[: entry["edge"] in ("low", "high")])  # the gravest
+        edges.update(doubts[: open_edge(entry) is not None])  # the gravest
         for doubt in doubts:
             who.setdefault(doubt, []).append(label)
     for doubt, names in list(who.items())[:MOST_DOUBTS]:
@@ -262,11 +272,11 @@ def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[tuple[str, bool
 
 
 def bracketing(answer: Answer, entries: Sequence[Entry]) -> str:
-    """The grid that goes beyond the edges at which settings are best; empty where there are none, or several grids."""
-    edges = {entry["edge"] for entry in entries} & {"low", "high"}
+    """The grid that goes beyond the edges that are open; empty where there are none, or several grids."""
+    edges = {open_edge(entry) for entry in entries} - {None}
     rates = answer.about["axes"]["learning_rate"]
     one_grid = len(answer.ranking) == len(rates) * len(answer.entries)
-    return wider(rates, low="low" in edges, high="high" in edges) if edges and one_grid else ""
+    return widened(rates, low="low" in edges, high="high" in edges) if edges and one_grid else ""
 
 
 def tested(answer: Answer, entry: Entry) -> Iterator[str]:

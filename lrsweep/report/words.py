@@ -1,4 +1,4 @@
-"""Numbers and names as people write them. Rates are `written` where the advice is."""
+"""Numbers and names as people write them. Rates are as brief as in the advice."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrsweep.analysis.naming import apart
-from lrsweep.analysis.recommend import written
+from lrsweep.analysis.recommend import brief
+from lrsweep.vocabulary import duration as duration  # also as words.duration
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
     from lrsweep.analysis.cards.card import Col, Kind
     from lrsweep.analysis.recommend import Entry
 
+PAIRS: Mapping[str, Kind] = {"rates": "rate", "ratios": "ratio", "changes": "change"}
+"""Kinds of cells that are (low, high) pairs, and what each end is."""
+
 MOST_VALUES = 6
 """Values of an axis that are listed; of more only their number and ends."""
+
+MOST_SIGNS = 200
+"""Of a text that somebody else wrote, such as an exception's, where it is one among many things."""
 
 USUAL = {
     **{"subset": 1.0, "validation": 0.2, "test": 0.2, "split_seed": 0, "standardize": True, "precision": "float32"},
@@ -25,8 +32,8 @@ USUAL = {
 }
 """What a reader takes for granted: said only where it differs. Nothing at all, as no clipping, is never said."""
 
-TELLING = {"batch_size": "batch {}", "epochs": "{} epochs"}
-"""Settings that are not told as name and value."""
+TELLING = {"batch_size": "batch {}"}
+"""Settings that are not told by their own names; epochs are counted."""
 
 NOTHING = "–"
 """Stands for what does not apply or cannot be said."""
@@ -39,6 +46,15 @@ def clean(text: str) -> str:
     'a�[31mb�'
     """
     return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
+def cut(text: str, most: int = MOST_SIGNS) -> str:
+    """A text that may be long, such as why a run failed, as far as it is shown.
+
+    >>> cut("MemoryError: no", most=12), cut("no", most=12)
+    ('MemoryError…', 'no')
+    """
+    return text if len(text) <= most else f"{text[: most - 1].rstrip(' :')}…"
 
 
 def many(number: int, noun: str) -> str:
@@ -116,13 +132,15 @@ def cell(given: Any, kind: Kind) -> str:
     """A value on its own, as its kind is written.
 
     >>> cell(1.618, "ratio"), cell(0.054, "share"), cell(1079, "count"), cell(0.4917, "number"), cell(None, "rate")
-    ('1.62 ×', '5.4%', '1,079', '0.492', '–')
+    ('1.62 ×', '5.4%', '1,079', '0.49', '–')
+    >>> cell((0.001, 0.01), "rates"), cell((0.92, 1.0), "ratios"), cell((-0.012, 0.003), "changes")
+    ('0.001–0.01', '0.92–1.00', '-0.012 to +0.003')
     """
     if missing(given):
         return NOTHING
-    if kind == "rates":
-        low, high = map(written, given)
-        return low if low == high else f"{low}–{high}"
+    if kind in PAIRS:
+        low, high = (cell(end, PAIRS[kind]).removesuffix(" ×") for end in given)
+        return low if low == high else f"{low} to {high}" if kind == "changes" else f"{low}–{high}"
     if kind in WRITTEN and not math.isfinite(given):
         return NOTHING
     return WRITTEN[kind](given) if kind in WRITTEN else value(given)
@@ -146,7 +164,9 @@ def fixed(settings: Mapping[str, Any]) -> list[str]:
     """
     told = []
     for key, given in settings.items():
-        if not missing(given) and given != USUAL.get(key):
+        if key == "epochs":
+            told.append(many(int(given), "epoch"))
+        elif not missing(given) and given != USUAL.get(key):
             few = apart(key, [given]).get(given) or value(given)
             told.append(TELLING.get(key, f"{key.split('.')[-1]} {{}}").format(few))
     return told
@@ -172,8 +192,8 @@ def rates(values: Sequence[float]) -> str:
     ('rate 0.1', 'rates 0.01 0.1', '9 rates from 1e-08 to 1')
     """
     if len(values) > MOST_VALUES:
-        return f"{len(values)} rates from {written(min(values))} to {written(max(values))}"
-    return " ".join(["rate" if len(values) == 1 else "rates", *map(written, sorted(values))])
+        return f"{len(values)} rates from {brief(min(values))} to {brief(max(values))}"
+    return " ".join(["rate" if len(values) == 1 else "rates", *map(brief, sorted(values))])
 
 
 def diagnosis(given: Any) -> str:
@@ -200,7 +220,7 @@ def labels(answer: Answer, entries: Sequence[Entry], whole: bool = False) -> lis
 
 def rate(given: float | None) -> str:
     """A rate, if there is one."""
-    return NOTHING if given is None else written(given)
+    return NOTHING if given is None else brief(given)
 
 
 def fitted(given: float | None) -> str:
@@ -209,7 +229,7 @@ def fitted(given: float | None) -> str:
     >>> fitted(0.00237), fitted(1234.5), fitted(None)
     ('0.0024', '1200', '–')
     """
-    return NOTHING if given is None else written(float(f"{given:.2g}"))
+    return NOTHING if given is None else brief(given, 2)
 
 
 def fitted_interval(given: Sequence[float] | None) -> str:
@@ -237,6 +257,24 @@ def ratio(given: float) -> str:
     return f"{given:.2g} ×" if size < 0.0995 else f"{given:,.{places}f} ×"
 
 
+def number(given: float) -> str:
+    """A plain number, such as a correlation.
+
+    >>> number(0.4917), number(1.0), number(123.4), number(0.00123)
+    ('0.49', '1.00', '123', '0.00123')
+    """
+    return f"{given:.2f}" if 0.0995 <= abs(given) < 9.995 or not given else f"{given:.3g}"
+
+
+def change(given: float) -> str:
+    """A difference of scores; what rounds to nothing has no minus.
+
+    >>> change(0.0123), change(-0.5), change(-0.0001)
+    ('+0.012', '-0.500', '+0.000')
+    """
+    return f"{round(given, 3) + 0.0:+.3f}"
+
+
 def share(given: float) -> str:
     """A fraction, in per cent.
 
@@ -244,18 +282,6 @@ def share(given: float) -> str:
     ('5.4%', '50%', '100%', '1,230%')
     """
     return f"{100 * given:.1f}%" if 0 < abs(given) < 0.0995 else f"{100 * given:,.0f}%"
-
-
-def duration(seconds: float) -> str:
-    """How long something takes.
-
-    >>> duration(8.1), duration(21.4), duration(312), duration(7380)
-    ('8.1 s', '21 s', '5 min 12 s', '2 h 3 min')
-    """
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def size(n_bytes: float) -> str:
@@ -269,12 +295,13 @@ def size(n_bytes: float) -> str:
 
 
 WRITTEN: dict[str, Callable[[Any], str]] = {
-    "rate": written,
+    "rate": brief,
     "value": "{:.3g}".format,
     "score": score,
+    "change": change,
     "ratio": ratio,
     "share": share,
-    "number": "{:.3g}".format,
+    "number": number,
     "count": "{:,.0f}".format,
     "seconds": duration,
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lrsweep.analysis.expectations import COMPARISON
 from lrsweep.datasets import DATASETS
 from lrsweep.spec.expected import PAIR
 from lrsweep.spec.keys import (
@@ -23,7 +22,10 @@ from lrsweep.spec.keys import (
 Schema = dict[str, Any]
 GRID = {"$ref": "#/$defs/grid"}
 OPENML = {"type": "string", "pattern": "^openml:."}
-COMPARED = {"type": "string", "pattern": f"^{COMPARISON.pattern}$"}
+ANY = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+SHARE = rf"(?:0+\.?[0-9]*|0*1(?:\.0*)?|\.[0-9]+)(?:[eE][-+]?0+)?|{ANY}[eE]-[0-9]+"
+"""Numbers without their signs as the texts of comparisons have them; the second up to 1, as far as a pattern can tell:
+what a negative exponent makes of a number it leaves to the reader."""
 
 
 def json_schema() -> Schema:
@@ -64,7 +66,19 @@ def expectations(form: Schema) -> None:
         if value.pop("compared", False):
             about = {part: value.pop(part) for part in ("title", "description", "examples")}
             number = {"type": "array", "items": value, "minItems": 2, "maxItems": 2}
-            form["properties"][name] = about | ({"anyOf": [COMPARED, number]} if name == PAIR else COMPARED)
+            text = compared(value)
+            form["properties"][name] = about | ({"anyOf": [text, number]} if name == PAIR else text)
+
+
+def compared(value: Schema) -> Schema:
+    """A text that compares with such a number, by its bounds."""
+    size = "[0-9]+" if value["type"] == "integer" else SHARE if "maximum" in value else f"{ANY}(?:[eE][-+]?[0-9]+)?"
+    number = rf"\+?(?:{size})|-0+"
+    if "exclusiveMinimum" in value:
+        number = rf"\+?(?=[^eE]*[1-9])(?:{size})"
+    elif "minimum" not in value:
+        number = rf"-{ANY}(?:[eE][-+]?[0-9]+)?|\+?(?:{size})"
+    return {"type": "string", "pattern": rf"^\s*(?:>=|<=|==|>|<) *(?:{number})\s*$"}
 
 
 def several(value: Schema) -> Schema:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -37,10 +38,13 @@ from lrsweep.vocabulary import (
 if TYPE_CHECKING:
     import pandas as pd
 
-DATABASE = "sweep.db"
+DATABASE, PAGE = "sweep.db", "report.html"
 
-ANSWER = ("ranking.csv", "recommendation.json")
+ANSWER = ("ranking.csv", "recommendation.json", PAGE)
 """Views of all runs together, which say something wrong as soon as there is one run more."""
+
+OLD = 3600
+"""Seconds after which nobody is still writing a page."""
 
 APPLICATION = int.from_bytes(b"lrsw")
 """Marks the file as ours (`PRAGMA application_id`); the layout's number, FORMAT, is in `PRAGMA user_version`."""
@@ -123,8 +127,7 @@ class Store:
             with explained(folder):
                 folder.mkdir(parents=True, exist_ok=True)
                 resources.enter_context(lock(folder))
-                for leftover in folder.glob(".*.tmp"):
-                    leftover.unlink()
+                _remove_leftovers(folder)
             with explained(path):
                 database = resources.enter_context(_connect(path, "rwc"))
                 if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -217,7 +220,7 @@ class Store:
     def write_answer(self, ranking: Mapping[str, Sequence[Scalar | None]], recommendation: Mapping[str, Any]) -> None:
         """Write ranking.csv, from its columns, and recommendation.json, each of them whole or not at all.
 
-        They are there as long as they hold: `add`, and a `set_plan` that changes something, remove them.
+        They, and the page, are there as long as they hold: `add`, and a `set_plan` that changes something, remove them.
         """
         write_file(self.folder / "ranking.csv", csv_text(ranking))
         write_file(self.folder / "recommendation.json", [json_text(recommendation), "\n"])
@@ -298,14 +301,22 @@ class Store:
         return [column.replace("accuracy", "r2") if regression else column for column in CURVE_COLUMNS]
 
     def _withdraw_answer(self) -> None:
-        for name in ANSWER:
-            (self.folder / name).unlink(missing_ok=True)
+        for path in (self.folder / name for name in ANSWER):
+            if not path.is_dir():  # nobody's answer; who writes the file says so
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All of it or nothing, also if the process is killed or the disk is full."""
         with explained(self._path), self._database:
             yield
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left. Only who holds the lock writes views; a page, anybody: a young one stays."""
+    for leftover in folder.glob(".*.tmp"):
+        if not leftover.name.startswith(f".{PAGE}.") or leftover.stat().st_mtime < time.time() - OLD:
+            leftover.unlink()
 
 
 def _connect(path: Path, mode: str) -> closing[sqlite3.Connection]:

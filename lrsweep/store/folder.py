@@ -24,21 +24,37 @@ ELSEWHERE = "another folder with --results"
 def write_file(path: Path, content: bytes | Iterable[str], elsewhere: str = ELSEWHERE) -> None:
     """Write a file whole or not at all: a reader, a crash or a full disk finds the old one or the new one.
 
-    Raises StoreError, and then leaves the old file in place; its remedy is to name a place `elsewhere`.
+    Through a symbolic link it is what that names which is written. Raises StoreError, and then leaves the old file in
+    place; its remedy is to name a place `elsewhere`. What is there and no plain file (a folder, a pipe, a device) is
+    refused, since a new file in its place would destroy it.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    target = real(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     chunks = [content] if isinstance(content, bytes) else map(str.encode, content)
     with explained(path, elsewhere):
+        if not replaceable(target):
+            raise StoreError(f"{path} is there and no plain file; remove it, or name {elsewhere}")
         try:
             with temporary.open("xb") as file:
                 file.writelines(chunks)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
+            temporary.replace(target)
+            _sync_folder(target.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def real(path: Path) -> Path:
+    """Where a path leads through symbolic links, whether or not something is there; a loop of them is left as it is."""
+    return Path(os.path.realpath(path))  # Path.resolve raises on a loop
+
+
+def replaceable(path: Path) -> bool:
+    """Whether a file may take this place: there is nothing yet, or a plain file, or a link to such."""
+    target = real(path)
+    return target.is_file() or not os.path.lexists(target)
 
 
 def next_backup(folder: Path) -> Path:

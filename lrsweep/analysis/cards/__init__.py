@@ -2,6 +2,6 @@
 
 from lrsweep.analysis.cards.card import Card, Chart, Col
 from lrsweep.analysis.cards.deal import deal
-from lrsweep.analysis.cards.findings import Findings
+from lrsweep.analysis.cards.standings import Material
 
-__all__ = ["Card", "Chart", "Col", "Findings", "deal"]
+__all__ = ["Card", "Chart", "Col", "Material", "deal"]

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["setting", "rate", "rates", "value", "score", "ratio", "share", "number", "count", "seconds", "text"]
-"""How a cell is written. `rates` is a (low, high) pair or None, `value` the objective, `score` an accuracy or R²,
-`ratio` a factor (1.6 ×), `share` a fraction shown in per cent, `number` anything else; None or nan is nothing."""
+Kind = (
+    Literal["setting", "rate", "rates", "value", "score", "change", "changes", "ratio", "ratios"]
+    | Literal["share", "number", "count", "seconds", "text"]
+)
+"""How a cell is written. `rates`, `changes` and `ratios` are (low, high) pairs or None, `value` is the objective,
+`score` an accuracy or R², `change` a difference of scores, with its sign, `ratio` a factor (1.6 ×), `share` a fraction
+shown in per cent, `number` anything else; None or nan is nothing."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from lrsweep.analysis.cards.card import Card
 from lrsweep.analysis.cards.choice import choice_card
-from lrsweep.analysis.cards.findings import Axis, Board, Findings, boards
 from lrsweep.analysis.cards.noise import noise_card
+from lrsweep.analysis.cards.standings import Axis, Board, Material, boards
 from lrsweep.analysis.cards.subset import subset_card
 from lrsweep.analysis.cards.width import width_card
 
@@ -15,9 +15,9 @@ CARDS: dict[str, Callable[[Board, Axis], Card]] = {"width": width_card, "subset"
 """Axes of sizes; every other axis is a choice between a few values."""
 
 
-def deal(found: Findings) -> tuple[Card, ...]:
+def deal(material: Material) -> tuple[Card, ...]:
     """The cards of a sweep, in the order of its axes, and of its datasets within each; the last is noise."""
-    tables = boards(found)
+    tables = list(boards(material))
     order = dict.fromkeys(axis.name for board in tables for axis in board.axes())
     cards = [
         CARDS.get(name, choice_card)(board, axis)

@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from lrsweep.analysis.cards.compare import WITHIN, at_best, wider
-from lrsweep.analysis.cards.findings import Axis, Board, Standing, Value
-from lrsweep.analysis.cards.options import Option, Options, effects
-from lrsweep.analysis.cards.phrases import change, common, exponent, listed
-from lrsweep.analysis.cards.scaling import doubling
-from lrsweep.analysis.cards.trend import rate_trend
+from lrsweep.analysis.cards.compare import at_best, significant
+from lrsweep.analysis.cards.options import Contest, Option, Options, against, options
+from lrsweep.analysis.cards.phrases import change, decimals, with_
+from lrsweep.analysis.cards.ranges import WITHIN, Range, good_range, wider_by
+from lrsweep.analysis.cards.scaling import MOST_NAMED, edges, exponents, ladders, reused
+from lrsweep.analysis.cards.standings import Axis, Board, Standing, Value
 
 FEWEST_SIZES = 3
 """Values of an axis of numbers, for an exponent of the best rate against it."""
@@ -19,66 +19,80 @@ FEWEST_SIZES = 3
 WARMUP = Axis("schedule.warmup", ("schedule.warmup",))
 
 
+def ranged(found: Options) -> list[tuple[Option, Range]]:
+    """The values of the best contest with their ranges of good rates, the widest first."""
+    own = [(one, good_range(found.board, one.standing)) for one in found.contests[0].options if one.alive]
+    return sorted(((one, good) for one, good in own if good), key=lambda pair: -pair[1].decades)
+
+
 def room(found: Options) -> Iterator[str]:
-    """Which value has the widest range of good rates, and whether that can be told from the next and the narrowest."""
-    own = sorted((one for one in found.alive if one.range), key=lambda one: -decades(one)[0])
+    """How wide the ranges of good rates are, and whether the widest can be told from the narrowest."""
+    own = ranged(found)
     if len(own) < 2:
         return
-    words = [f"{one.name}: {decades(one)[1]}" for one in own]
-    near = f"within {WITHIN - 1:.0%} of its best rate's {'loss' if found.board.lower else 'error'}, and stable"
-    yield f"Width of the range of good rates ({near}) in decades, {listed(words, 8)}."
-    rivals = {"the next": own[1], "the narrowest": own[-1]} if len(own) > 2 else {"the other": own[1]}
-    for what, other in rivals.items():
-        gap = wider(own[0].best, other.best, found.board.lower)
-        if gap is not None:
-            verdict = "cannot be told from" if abs(gap[0]) <= gap[1] else "is wider than"
-            sure = f"by {gap[0]:.2f}, 95% {gap[0] - gap[1]:.2f} to {gap[0] + gap[1]:.2f}"
-            yield f"That of {own[0].name} {verdict} {what}, {other.name}'s ({sure})."
+    (first, good), *others = own
+    words = [f"{decades(good)} with {one.name}" for one, good in others[: MOST_NAMED - 1]]
+    words += [f"{len(own) - MOST_NAMED} more are in the table"] if len(own) > MOST_NAMED else []
+    near = f"within {WITHIN - 1:.0%} of the least {'loss' if found.board.lower else 'error'}, stable"
+    where = f"; {found.contests[0].name}" if found.contests[0].name else ""
+    yield f"Good rates ({near}{where}) span {decades(good)} decades with {first.name}; {'; '.join(words)}."
+    gap = wider_by(found.board, own[0][0].standing, own[-1][0].standing)
+    if gap is not None and gap.interval is not None and gap.mean:
+        ends = " to ".join(map(decimals, gap.interval))
+        picked = f", not told, since these are the ends of {len(own)}" if significant(gap.p) else ", not told"
+        verdict = "" if is_wider(gap.p, len(own)) else picked
+        yield f"{own[0][0].name} has {decimals(gap.mean)} decades more than {own[-1][0].name} (95% {ends}){verdict}."
+
+
+def is_wider(p: float, n: int) -> bool:
+    """Whether a difference is told, the two having been picked from n: Bonferroni's correction over all pairs."""
+    return significant(p * n * (n - 1) / 2)
 
 
 def widest(found: Options) -> str:
     """The end of a title: which value has the widest range of good rates, as far as that can be told."""
-    own = sorted((one for one in found.alive if one.range), key=lambda one: -decades(one)[0])
-    if len(own) < 2:
-        return ""
-    for other in (own[1], own[-1]):
-        gap = wider(own[0].best, other.best, found.board.lower)
-        if gap is not None and gap[0] > gap[1]:
-            ours, theirs = (f"{one.name} ({decades(one)[1]} decades)" for one in (own[0], other))
-            return f"; {ours} has a wider range of good rates than {'the next, ' if other is own[1] else ''}{theirs}"
-    return "; their ranges of good rates cannot be told apart"
+    own = ranged(found)
+    for other, narrow in own[1:2] + own[-1:] if len(own) > 1 else ():
+        gap = wider_by(found.board, own[0][0].standing, other.standing)
+        if gap is not None and gap.mean > 0 and is_wider(gap.p, len(own)):
+            wide = f"{own[0][0].name} ({decades(own[0][1])} decades)"
+            return f"; {wide} has a wider range of good rates than {other.name} ({decades(narrow)})"
+    return "; their ranges of good rates cannot be told apart" if len(own) > 1 else ""
 
 
-def decades(one: Option) -> tuple[float, str]:
-    """How wide a value's range of good rates is, as a number and in words."""
-    if one.range is None:
-        return 0.0, "no"
-    return one.range.decades, f"{'at least ' if any(one.range.open) else ''}{one.range.decades:.1f}"
+def decades(good: Range) -> str:
+    """How wide a range of good rates is."""
+    return f"{'at least ' if any(good.open) else ''}{good.decades:.1f}"
 
 
 def stability(found: Options) -> Iterator[str]:
     """What becomes of the highest stable rate: with warm-up, or with the one value besides the reference."""
     axis, board = found.axis, found.board
     if "schedule.warmup" in axis.columns:
-        for value in sorted({one.setting["schedule.warmup"] for one in board.standings} - {0, None}, key=str):
-            yield from moved(ways(board, WARMUP, (0,), (value,)), f"With warm-up {value} the highest stable rate")
-            effect = effects(board, WARMUP, (0,)).get((value,))
-            if effect:
-                yield f"With warm-up {value}, {board.metric} at the best rate is ahead {effect.words}."
-    elif len(found.every) == 2:
-        [other] = [one for one in found.every if one is not found.reference]
-        what = f"With {other.name} in place of {found.reference.name} the highest stable rate"
-        yield from moved(ways(board, axis, found.reference.value, other.value), what)
+        effects = options(board, WARMUP).effects
+        for value in warmups(board):
+            yield from moved(ways(board, WARMUP, (0,), (value,)), f"With warm-up {value:g} the highest stable rate")
+            if (value,) in effects:
+                yield f"With warm-up {value:g}, {board.metric} at the best rate is ahead {effects[value,].words}."
+    elif len(found.called) == 2:
+        [other] = [value for value in found.called if value != found.reference]
+        what = f"With {found.called[other]} in place of {found.base} the highest stable rate"
+        yield from moved(ways(board, axis, found.reference, other), what)
+
+
+def warmups(board: Board) -> list[float]:
+    """The lengths of warm-up, none not among them."""
+    values = {one.setting["schedule.warmup"] for one in board.standings}
+    return sorted(float(value) for value in values if value)
 
 
 def warmed(board: Board) -> Counter[str]:
     """Where the highest stable rate goes with warm-up, whatever its length, over all pairs of settings."""
-    values = {one.setting["schedule.warmup"] for one in board.standings} - {0, None}
-    return sum((ways(board, WARMUP, (0,), (value,)) for value in values), Counter())
+    return sum((ways(board, WARMUP, (0,), (value,)) for value in warmups(board)), Counter())
 
 
 def ways(board: Board, axis: Axis, base: Value, value: Value) -> Counter[str]:
-    """In how many pairs the highest stable rate `rises`, `falls`, `stays`, or lies beyond the grid in both (`open`)."""
+    """In how many pairs the highest stable rate goes which `way`."""
     return Counter(
         way(family.members[base], family.members[value])
         for family in board.families(axis)
@@ -86,53 +100,70 @@ def ways(board: Board, axis: Axis, base: Value, value: Value) -> Counter[str]:
     )
 
 
+def way(without: Standing, with_it: Standing) -> str:
+    """Where a highest stable rate goes: it `rises`, `falls` or `stays`.
+
+    `open` where the grid ends before it does in both, `none` where neither has one.
+    """
+    old, new = (one.entry["highest_stable_rate"] for one in (without, with_it))
+    if old is None and new is None:
+        return "none"
+    if old == new == without.profile.rates[-1]:
+        return "open"
+    return "stays" if old == new else "rises" if (new or 0.0) > (old or 0.0) else "falls"
+
+
 def moved(counts: Counter[str], what: str) -> Iterator[str]:
     """What becomes of the highest stable rate, in a sentence."""
-    n, stays = sum(counts.values()), counts["stays"] + counts["open"]
-    if n:
-        beyond = f", {counts['open']} of them beyond the grid" if counts["open"] else ""
+    n, stays = sum(counts.values()) - counts["none"], counts["stays"] + counts["open"]
+    beyond = f", {counts['open']} of them beyond the grid" if counts["open"] else ""
+    if n == 1:
+        [one] = (way for way in counts if way != "none")
+        yield f"{what} {'stays beyond the grid' if one == 'open' else one}."
+    elif n:
         yield f"{what} rises in {counts['rises']} of {n} pairs, falls in {counts['falls']}, stays in {stays}{beyond}."
 
 
-def way(without: Standing, with_it: Standing) -> str:
-    """Where a highest stable rate goes; `open` where the grid ends before it does in both."""
-    old, new = (one.told["highest_stable_rate"] or 0.0 for one in (without, with_it))
-    if old == new == without.profile.rates[-1]:
-        return "open"
-    return "stays" if old == new else "rises" if new > old else "falls"
+def growing(found: Options) -> Iterator[str]:
+    """What grows against what has its final width from the start, and the rules for the rate against `keep`."""
+    few = [wide for contest in found.contests if (wide := from_the_start(found, contest))]
+    if few:
+        yield f"Against what is as wide from the start: {'; '.join(few)}."
+    keep = next((value for value in found.called if "rate: keep" in str(value[0])), None)
+    for contest in found.contests:
+        members = {one.value: one.standing for one in contest.options if one.value[0] is not None}
+        if keep not in members or len(members) < 2:
+            continue
+        rules = against(found.board, members, keep)
+        few = [
+            f"{found.called[value]} {change(one.difference, found.board.lower)}"
+            for value, one in rules.items()
+            if one.difference is not None
+        ]
+        yield f"Rules for the rate against {found.called[keep]}{with_(contest.name)}: {'; '.join(few)}."
 
 
-def wide_from_the_start(found: Options) -> Iterator[str]:
-    """The best growth against a network that has its final width from the start, where the sweep has one."""
-    grown = next((one for one in found.alive if one.value[0] is not None), None)
+def from_the_start(found: Options, contest: Contest) -> str:
+    """The best growth of a contest against a network that has its final width from the start, if there is one."""
+    grown = next((one for one in contest.rivals if one.value[0] is not None), None)
     size = re.search(r"to_width: (\d+)", str(grown.value[0])) if grown else None
     if grown is None or size is None:
-        return
-    changed = {"growth", "width"}
-    own = {column: value for column, value in grown.best.setting.items() if column not in changed}
-    for one in found.board.standings:
-        rest = {column: value for column, value in one.setting.items() if column not in changed}
-        wide = one.setting.get("width") == int(size[1]) and one.setting["growth"] is None
-        gain = at_best(grown.best, one) if wide and rest == own else None
-        if gain is not None:
-            words = change(gain, found.board.metric, found.board.lower)
-            yield f"{grown.name} against width {size[1]} from the start: {words}."
+        return ""
+    wanted = {**grown.standing.setting, "growth": None, "width": int(size[1])}
+    wide = next((one for one in found.board.standings if one.setting == wanted), None)
+    gain = at_best(found.board, grown.standing, wide) if wide else None
+    if gain is None:
+        return ""
+    words, of = change(gain, found.board.lower), "of" if found.board.lower else "over"
+    return f"{grown.name} has {found.board.metric} {words} {of} width {size[1]} throughout{with_(contest.name)}"
 
 
 def sizes(board: Board, axis: Axis) -> Iterator[str]:
-    """How the best rate goes with an axis of numbers, in the family with the best setting."""
-    for family in board.families(axis)[:1]:
-        members = {value[0]: one for value, one in family.members.items()}
-        numbers = {size: one for size, one in members.items() if isinstance(size, int | float) and size > 0}
-        if len(axis.columns) > 1 or len(numbers) < max(FEWEST_SIZES, len(members)):
-            return
-        found = rate_trend([float(size) for size in numbers], [*numbers.values()], board.lower)
-        where = f" (with {common(family.rest)})" if common(family.rest) else ""
-        if found.slope is None:
-            yield f"How the best rate goes with {axis.name} cannot be told{where}: {found.reason}."
-            return
-        if found.verdict == "flat":
-            yield f"The best rate stays the same with {axis.name}{where}: {exponent(found)}."
-            return
-        sure = {"open": ", which cannot be told from none", "none": f", but {found.reason}"}.get(found.verdict, "")
-        yield f"The best rate {doubling(found)} per doubling of {axis.name}{where}: {exponent(found)}{sure}."
+    """How the best rate goes with an axis of numbers."""
+    values = {one.setting.get(axis.name) for one in board.standings}
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) and value > 0 for value in values)
+    if len(axis.columns) > 1 or not numbers or len(values) < FEWEST_SIZES:
+        return
+    found = ladders(board, axis, lambda one: float(one.setting[axis.name] or 0), reused)
+    yield from exponents(found, axis.name)
+    yield from edges(found, axis.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,37 +10,55 @@ import numpy as np
 import pandas as pd
 
 from lrsweep.analysis.cards.card import Card, Chart, Col
-from lrsweep.analysis.cards.compare import Difference, difference, told
-from lrsweep.analysis.cards.findings import Board, Standing
-from lrsweep.analysis.cards.phrases import common, difference_numbers, listed, on, plain, shown
-from lrsweep.analysis.ranking import RATE, setting_numbers, standard_errors
-from lrsweep.analysis.recommend import written
+from lrsweep.analysis.cards.compare import Difference, difference, significant
+from lrsweep.analysis.cards.phrases import change, common, decimals, difference_numbers, listed, on, with_
+from lrsweep.analysis.cards.scaling import MOST_NAMED
+from lrsweep.analysis.cards.standings import Board, Standing, resolution
+from lrsweep.analysis.profiles import digits
+from lrsweep.analysis.ranking import RATE, by_setting, standard_errors
+from lrsweep.analysis.recommend import brief
 from lrsweep.vocabulary import FINISHED, Array
+
+ALIKE = 12
+"""Decimals: means that agree in them are the same, and the lower rate comes first."""
 
 
 @dataclass(frozen=True)
 class Level:
     """One strength of noise in one setting: scores (K, S) by rate and seed, nan where lost.
 
-    `best` is the rate's index with the best mean, `gain` what it has over the rate that is best without noise.
-    `compared` is how many rates the best was picked from; `sure` the p value of the gain, times that (Bonferroni).
+    `best` is the index of the rate with the best mean, `gain` what it has over the rate that has the best mean without
+    noise, and `p` the p value of that, times the rates and strengths that it was picked from (Bonferroni).
     """
 
     strength: str
     scores: Array
     best: int
     gain: Difference | None
-    sure: float
+    p: float
+
+    @property
+    def told(self) -> bool:
+        """Whether another rate than without noise is better."""
+        return significant(self.p)
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """A setting without noise and at each strength; `chosen` is the index of its best rate."""
+    """A setting without noise and at each strength; `best` is the index of the rate with the best score without.
 
+    `name` is what the setting has and others have not.
+    """
+
+    name: str
     standing: Standing
     clean: Array
-    chosen: int
+    best: int
     levels: Sequence[Level]
+
+    def rate(self, index: int) -> str:
+        """A rate in words."""
+        return f"rate {brief(self.standing.profile.rates[index])}"
 
 
 def noise_card(board: Board) -> Card | None:
@@ -49,132 +66,131 @@ def noise_card(board: Board) -> Card | None:
     found = robustness(board)
     if not found:
         return None
-    best = found[0]
-    metric = metric_of(board)
+    best, metric = found[0], metric_of(board)
+    title = on(board, headline(best, metric))
+    shown = f"The table and the chart show the best setting, {best.name}."
     return Card(
         axis="noise",
-        title=on(board, headline(best, metric)),
-        sentences=[*drops(best, metric), *tied_drops(best, metric), *summary(found), *where(best, found)],
+        title=title,
+        sentences=[
+            *drops(best, metric),
+            *tied_drops(best, metric),
+            *by_settings(found, metric),
+            *([shown] if len(found) > 1 else []),
+        ],
         table=table(best, metric),
-        charts=[chart(best, metric, on(board, headline(best, metric)))],
+        charts=[chart(best, metric, title)],
         numbers={"dataset": board.dataset or None, "settings": [numbers(one) for one in found]},
     )
 
 
 def metric_of(board: Board) -> str:
     """`accuracy` or `r2`."""
-    columns = [str(column) for column in board.found.runs if str(column).startswith("noisy_")]
+    columns = [str(column) for column in board.material.runs if str(column).startswith("noisy_")]
     return columns[0].partition("@")[0].removeprefix("noisy_") if columns else "accuracy"
 
 
 def robustness(board: Board) -> list[Robustness]:
     """Every setting that has scores under noise, the best first."""
-    runs, metric = board.found.runs, metric_of(board)
+    runs, about, metric = board.material.runs, board.material.about, metric_of(board)
     columns = [str(column) for column in runs if str(column).startswith(f"noisy_{metric}@")]
     if not columns:
         return []
     names = [f"val_{metric}", *columns]
     scores = runs.reindex(columns=names).astype(float).where(runs["status"] == FINISHED).to_numpy()
-    group = np.broadcast_to(np.asarray(setting_numbers(runs, board.found.about)), len(runs))
-    rows = np.split(order := np.argsort(group, kind="stable"), np.flatnonzero(np.diff(group[order])) + 1)
-    numbers = {tuple(profile.setting.items()): i for i, profile in enumerate(board.found.profiles)}
+    settings = [tuple(profile.setting.items()) for profile in board.material.profiles]
+    rows = dict(zip(settings, by_setting(runs, about), strict=True))
     rates, seeds = runs[RATE].to_numpy(), runs["seed"].to_numpy()
+    step = resolution(board.material, board.dataset, columns[0])
+    order = sorted(board.standings, key=lambda one: one.place)
     found = []
-    for one in sorted(board.standings, key=lambda one: one.place):
-        own = rows[numbers[tuple(one.setting.items())]]
+    for name, one in zip(common([one.setting for one in order]), order, strict=True):
+        own = rows[tuple(one.setting.items())]
         cube = np.full((len(names), len(one.profile.rates), len(one.profile.seeds)), np.nan)
         at = np.searchsorted(one.profile.rates, rates[own]), np.searchsorted(one.profile.seeds, seeds[own])
         cube[:, at[0], at[1]] = scores[own].T
-        if one.best is not None and not np.isnan(cube[1:]).all():
-            levels = [level(name.partition("@")[2], cube[i + 1], one.best) for i, name in enumerate(columns)]
-            found.append(Robustness(one, cube[0], one.best, levels))
+        best = highest(cube[0])
+        if best is not None and not np.isnan(cube[1:]).all():
+            strengths = [column.partition("@")[2] for column in columns]
+            levels = [level(*under, best, step, len(columns)) for under in zip(strengths, cube[1:], strict=True)]
+            found.append(Robustness(name, one, cube[0], best, levels))
     return found
 
 
-def level(strength: str, scores: Array, chosen: int) -> Level:
-    """One strength of noise: the best rate, of those with all of their seeds, against the chosen one."""
-    means = scores.mean(axis=1)  # nan where a seed is lost
-    whole = np.flatnonzero(~np.isnan(means))
-    best = int(whole[means[whole].argmax()]) if len(whole) else chosen
-    gain = difference(scores[best], scores[chosen]) if best != chosen else None
-    return Level(strength, scores, best, gain, min(1.0, gain.p * max(1, len(whole) - 1)) if gain else 1.0)
+def highest(scores: Array) -> int | None:
+    """The rate with the highest mean, of those with all of their seeds: the index in (K, S)."""
+    means = scores.mean(axis=1).round(ALIKE)  # nan where a seed is lost
+    return None if np.isnan(means).all() else int(np.nanargmax(means))
+
+
+def level(strength: str, scores: Array, reference: int, step: float, strengths: int) -> Level:
+    """One strength of noise: the best rate against the one that is best without; a validation row is a `step`."""
+    found = highest(scores)
+    best = reference if found is None else found
+    gain = difference(scores[best], scores[reference], step) if best != reference else None
+    picked = strengths * max(1, int((~np.isnan(scores).any(axis=1)).sum()) - 1)
+    return Level(strength, scores, best, gain, min(1.0, gain.p * picked) if gain else 1.0)
 
 
 def headline(one: Robustness, metric: str) -> str:
-    """Whether another rate is better under noise."""
-    rates = one.standing.profile.rates
-    chosen = written(rates[one.chosen])
-    better = [level for level in one.levels if level.gain is not None and told(level.sure)]
-    if better:
-        level = better[-1]
-        gain, interval = shown(level.gain, lower=False)
-        sure = f"95% {interval[0]:+.3f} to {interval[1]:+.3f}" if interval else "one seed"
-        swap = f"{written(rates[level.best])} in place of {chosen}"
-        return f"Under noise of {level.strength} another rate is better: {swap} gains {gain:+.3f} of {metric} ({sure})."
-    if len(one.standing.profile.seeds) == 1:
-        return f"Whether another rate than {chosen} stands noise better cannot be told by one seed."
+    """Whether another rate is better under noise than without."""
+    told, start = [level for level in one.levels if level.told], f"With {one.name}, u" if one.name else "U"
+    reference = f"{one.rate(one.best)}, which is best without noise"
+    if told:
+        level = told[-1]
+        gain = change(level.gain, lower=False) if level.gain else ""
+        return f"{start}nder noise of {level.strength} {one.rate(level.best)} has {gain} {metric} over {reference}."
     strengths = listed([level.strength for level in one.levels])
-    return f"No rate can be told to stand noise of {strengths} better than {chosen}, which is best without."
+    by = "by one seed " if len(one.standing.profile.seeds) == 1 else ""
+    return f"{start}nder noise of {strengths} no rate can be told {by}to have a better {metric} than {reference}."
 
 
 def drops(one: Robustness, metric: str) -> Iterator[str]:
-    """What noise costs at the chosen rate, and the best rate at each strength."""
-    rates, clean = one.standing.profile.rates, one.clean[one.chosen]
-    parts = []
-    for level in one.levels:
-        drop = difference(level.scores[one.chosen], clean)
-        if drop is not None:
-            parts.append(f"{drop.mean:+.3f} at {level.strength}")
+    """What noise costs at the rate that is best without, and the best rate at each strength."""
+    clean = one.clean[one.best]
+    pairs = [(level.strength, difference(level.scores[one.best], clean)) for level in one.levels]
+    parts = [f"{decimals(drop.mean, 3, '+')} under noise of {strength}" for strength, drop in pairs if drop]
     if parts:
-        yield f"At {written(rates[one.chosen])} noise changes the {metric} by {listed(parts)}."
+        yield f"At {one.rate(one.best)} the {metric} changes by {listed(parts)}."
     moved = [
-        f"{written(rates[level.best])} at {level.strength}{'' if told(level.sure) else ' (not told from it)'}"
+        f"{one.rate(level.best)} under noise of {level.strength}{'' if level.told else ' (not told)'}"
         for level in one.levels
-        if level.best != one.chosen
+        if level.best != one.best
     ]
     if moved:
-        yield f"Best under noise: {listed(moved)}; {written(rates[one.chosen])} without."
+        yield f"Best {metric}: {one.rate(one.best)} without noise, {listed(moved)}."
 
 
 def tied_drops(one: Robustness, metric: str) -> Iterator[str]:
-    """Whether, of the rates that are as good without noise, the high ones lose more under the strongest."""
-    low, high = one.standing.told["tie_interval"] or (0.0, 0.0)
+    """Whether, of the rates that are as good by the objective, the high ones lose more under the strongest noise."""
+    low, high = one.standing.entry["tie_interval"] or (0.0, 0.0)
     if low == high:
         return
-    rates = one.standing.profile.rates
+    rates, level = one.standing.profile.rates, one.levels[-1]
     first, last = (int(np.abs(rates - rate).argmin()) for rate in (low, high))
-    level = one.levels[-1]
     gap = difference(level.scores[last] - one.clean[last], level.scores[first] - one.clean[first])
-    if gap is None or gap.interval is None:
-        return
-    sure = "" if gap.sure else ", which cannot be told from none"
-    yield (
-        f"Of the rates as good without noise, the highest ({written(high)}) differs from the lowest ({written(low)}) "
-        f"in its change under noise of {level.strength} by {gap.mean:+.3f} of {metric} "
-        f"(95% {gap.interval[0]:+.3f} to {gap.interval[1]:+.3f}){sure}."
-    )
+    if gap is not None and gap.interval is not None:
+        sure = "" if significant(gap.p) else ", which cannot be told from none"
+        yield (
+            f"Of the rates tied by the objective, the highest ({brief(high)}) takes noise of {level.strength} with "
+            f"{change(gap, lower=False)} {metric} against the lowest ({brief(low)}){sure}."
+        )
 
 
-def summary(found: Sequence[Robustness]) -> Iterator[str]:
-    """Where the best rate goes under the strongest noise, over all settings."""
+def by_settings(found: Sequence[Robustness], metric: str) -> Iterator[str]:
+    """What the best rate under the strongest noise has over the best one without, in every setting."""
     if len(found) < 2:
         return
-    ways = Counter(
-        "stays" if one.levels[-1].best == one.chosen else "rises" if one.levels[-1].best > one.chosen else "falls"
-        for one in found
-    )
-    told_ones = sum(told(one.levels[-1].sure) for one in found)
-    yield (
-        f"Under noise of {found[0].levels[-1].strength} the best rate rises in {ways['rises']} of {len(found)} "
-        f"settings, falls in {ways['falls']} and stays in {ways['stays']}; in {told_ones} that can be told."
-    )
-
-
-def where(best: Robustness, found: Sequence[Robustness]) -> Iterator[str]:
-    """Which setting is shown, where there are several."""
-    words = common({key: value for key, value in best.standing.setting.items() if key != "dataset"})
-    if len(found) > 1 and words:
-        yield f"The table and the chart show the best setting: {words}."
+    strongest = [(one, one.levels[-1]) for one in found]
+    parts = [
+        f"{one.rate(level.best)} has {change(level.gain, lower=False)} over {one.rate(one.best)}{with_(one.name)}"
+        for one, level in strongest[:MOST_NAMED]
+        if level.gain is not None
+    ]
+    n = sum(level.told for _, level in strongest)
+    others = sum(level.best != one.best for one, level in strongest)
+    start = f"Under noise of {strongest[0][1].strength} another rate than without has the best {metric}"
+    yield f"{start} in {others} of {len(found)} settings, told in {n}{': ' * bool(parts)}{'; '.join(parts)}."
 
 
 def table(one: Robustness, metric: str) -> list[Col]:
@@ -182,17 +198,17 @@ def table(one: Robustness, metric: str) -> list[Col]:
     columns = [Col(metric, means(one.clean), "score")]
     for spare, level in enumerate(one.levels):
         columns.append(Col(f"noise {level.strength}", means(level.scores), "score", len(one.levels) - 1 - spare))
-    change = (one.levels[-1].scores - one.clean).mean(axis=1)
+    fall = (one.levels[-1].scores - one.clean).mean(axis=1)
     return [
         Col("rate", one.standing.profile.rates.tolist(), "rate"),
         *columns,
-        Col(f"change at {one.levels[-1].strength}", [plain(value) for value in change], "number"),
+        Col(f"change at {one.levels[-1].strength}", [digits(value) for value in fall], "change"),
     ]
 
 
 def means(scores: Array) -> list[float | None]:
     """Over the seeds; None where one is lost."""
-    return [plain(value) for value in scores.mean(axis=1)]
+    return [digits(value) for value in scores.mean(axis=1)]
 
 
 def chart(one: Robustness, metric: str, title: str) -> Chart:
@@ -228,14 +244,14 @@ def numbers(one: Robustness) -> dict[str, Any]:
         {
             "noise": level.strength,
             "best_rate": float(rates[level.best]),
-            "against_best_without": difference_numbers(level.gain, lower=False) | {"told": told(level.sure)},
+            "against_best_without": difference_numbers(level.gain, lower=False) | {"told": level.told},
             "means": means(level.scores),
         }
         for level in one.levels
     ]
     return {
         "setting": dict(one.standing.setting),
-        "best_rate": float(rates[one.chosen]),
+        "best_rate": float(rates[one.best]),
         "learning_rates": rates.tolist(),
         "means": means(one.clean),
         "levels": levels,

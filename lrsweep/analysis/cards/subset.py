@@ -9,23 +9,33 @@ import numpy as np
 import pandas as pd
 
 from lrsweep.analysis.cards.card import Card, Chart, Col
-from lrsweep.analysis.cards.compare import Price, errors, price
-from lrsweep.analysis.cards.findings import Axis, Board, Standing
-from lrsweep.analysis.cards.phrases import exponent, factor, headed, joined, listed, on, pair, plain
+from lrsweep.analysis.cards.compare import Price, price
+from lrsweep.analysis.cards.phrases import (
+    LONGEST,
+    decimals,
+    exponent,
+    factor,
+    interval_numbers,
+    joined,
+    listed,
+    on,
+    with_,
+)
 from lrsweep.analysis.cards.scaling import (
-    MOST_DRAWN,
-    MOST_LISTED,
+    MOST_NAMED,
+    ROWS,
     Ladder,
     edges,
+    exponents,
     ladder_numbers,
     ladders,
     price_words,
-    rate_chart,
-    summary,
-    table,
 )
+from lrsweep.analysis.cards.scaling_tables import MOST_LISTED, rate_chart, table
+from lrsweep.analysis.cards.standings import Axis, Board, Standing
 from lrsweep.analysis.cards.trend import Trend, trend
-from lrsweep.analysis.recommend import written
+from lrsweep.analysis.profiles import digits
+from lrsweep.analysis.recommend import brief
 from lrsweep.vocabulary import Array
 
 DEAR = 1.05
@@ -40,43 +50,41 @@ def subset_card(board: Board, axis: Axis) -> Card:
     found = ladders(board, axis, rows_of, taken_up)
     if not found:
         return Card(axis.name, on(board, "No two settings differ in their training rows alone."))
-    best, curve = found[0], learning_curve(found[0], board)
-    title = on(board, headed(best.name if len(found) > 1 else "", headline(best, board)))
+    curves = [learning_curve(ladder, board) for ladder in found]
     orders = [[kept_order(one, ladder.members[-1]) for one in ladder.members] for ladder in found]
-    sentences = [
-        learning(curve, board),
-        *ranking_kept(best, orders[0]),
-        *edges(best, "training rows"),
-        f"The best rate itself: {rate_words(best.trend)}",
-        *agreed(found, board),
-        *summary(found, "the number of rows"),
-        *joined(axis),
-    ]
+    title, learned = on(board, headline(found, board)), learning(found, curves, board)
     shared = [order for ladder in orders[:MOST_LISTED] for order in ladder]
     return Card(
         axis=axis.name,
         title=title,
-        sentences=sentences,
+        sentences=[
+            *agreed(found, board),
+            *exponents(found, "the number of rows"),
+            learned,
+            *ranking_kept(found, orders),
+            *edges(found, ROWS),
+            *joined(axis),
+        ],
         table=[
-            *table(found, board, "training rows", "its rate on all rows"),
+            *table(found, board, ROWS, "its rate on all rows"),
             Col("Spearman", [order[0] for order in shared], "number", 2),
             Col("of steady rates", [order[1] for order in shared], "number", 5),
         ],
-        charts=[curve_chart(found, board, learning(curve, board)), rate_chart(found, "training rows", title)],
-        numbers=numbers(found, orders, curve, board),
+        charts=[curve_chart(found, board, learned), rate_chart(found, ROWS, title)],
+        numbers={
+            "dataset": board.dataset or None,
+            "families": [family_numbers(*one, board) for one in zip(found, orders, curves, strict=True)],
+        },
     )
 
 
-def numbers(found: Sequence[Ladder], orders: Sequence[Sequence[Any]], curve: Trend, board: Board) -> dict[str, Any]:
-    """The card for JSON."""
-    families = []
-    for ladder, order in zip(found, orders, strict=True):
-        family = ladder_numbers(ladder, board, "n_train")
-        for row, (whole, steady) in zip(family["sizes"], order, strict=True):
-            row |= {"spearman": plain(whole), "spearman_steady": plain(steady)}
-        families.append(family)
-    told = {"learning_exponent": plain(curve.slope), "learning_exponent_interval": pair(curve.interval)}
-    return {"dataset": board.dataset or None, **told, "families": families}
+def family_numbers(ladder: Ladder, orders: Sequence[tuple[float, float]], curve: Trend, board: Board) -> dict[str, Any]:
+    """A family for JSON."""
+    family = ladder_numbers(ladder, board, "n_train")
+    for row, (every, steady) in zip(family["sizes"], orders, strict=True):
+        row |= {"spearman": digits(every), "spearman_steady": digits(steady)}
+    learned = {"learning_exponent": digits(curve.slope), "learning_exponent_interval": interval_numbers(curve.interval)}
+    return family | learned
 
 
 def rows_of(standing: Standing) -> float:
@@ -84,63 +92,95 @@ def rows_of(standing: Standing) -> float:
     return float(standing.n_train)
 
 
-def taken_up(members: Sequence[Standing]) -> list[Price | None]:
+def taken_up(board: Board, members: Sequence[Standing]) -> list[Price | None]:
     """What each size's best rate costs the largest; None for the largest itself."""
-    largest = members[-1]
-    costs = [None if one.best is None else price(float(one.profile.rates[one.best]), largest) for one in members[:-1]]
-    return [*costs, None]
+    *small, large = members
+    return [*(None if one.best is None else price(board, one.entry["best_rate"], large) for one in small), None]
 
 
 def learning_curve(ladder: Ladder, board: Board) -> Trend:
     """How the loss, or the error 1 - score, at each size's best rate goes with the rows, over paired seeds."""
-    told = [(size, one) for size, one in zip(ladder.sizes, ladder.members, strict=True) if np.isfinite(one.objective)]
-    if len(told) < 2:
+    known = [(size, one) for size, one in zip(ladder.sizes, ladder.members, strict=True) if one.whole]
+    if len(known) < 2:
         return Trend(None, None, (), "fewer than two sizes have a rate with all of its seeds")
-    means = np.log10(errors(np.array([one.objective for _, one in told]), board.lower))
-    by_seed = [np.log10(errors(one.profile.values[one.best], board.lower)) for _, one in told]
+    sizes, errors = np.log10([size for size, _ in known]), board.errors(np.array([one.objective for _, one in known]))
+    if (errors <= board.no_error).any():
+        return Trend(None, None, (), "at some size no error is left")
+    means = np.log10(errors)
+    by_seed = [np.log10(board.errors(one.profile.values[one.best])) for _, one in known]
     n_seeds = len(by_seed[0])
     if any(len(row) != n_seeds or np.isnan(row).any() for row in by_seed):
-        return trend(np.log10([size for size, _ in told]), means, None, 1)
+        return trend(sizes, means, None, 1)
     # The seeds themselves stand for resamples; their spread is that of one seed, so it is drawn in to that of a mean.
     around = means[:, None] + (np.array(by_seed) - means[:, None]) / np.sqrt(n_seeds)
-    return trend(np.log10([size for size, _ in told]), means, around, n_seeds)
+    return trend(sizes, means, around, n_seeds)
 
 
-def learning(curve: Trend, board: Board) -> str:
-    """The learning curve in a sentence."""
-    what = board.metric if board.lower else f"the error, 1 - {board.metric},"
+def learning(found: Sequence[Ladder], curves: Sequence[Trend], board: Board) -> str:
+    """The learning curves in a sentence: that of the best family, and the slopes of the others."""
+    curve, what = curves[0], board.metric if board.lower else f"the error, 1 - {board.metric},"
+    where = with_(found[0].name)
     if curve.slope is None:
-        return f"What more rows bring cannot be told: {curve.reason}."
+        return f"What more rows bring{where} cannot be told: {curve.reason}."
+    others = [
+        f"{exponent(one)}{with_(ladder.name)}"
+        for ladder, one in list(zip(found, curves, strict=True))[1:MOST_NAMED]
+        if one.slope is not None
+    ]
+    slopes = "; ".join([f"exponent {exponent(curve)}{where}", *others])
+    doubt = f"; {curve.reason}" if curve.interval is None else ""
     if curve.interval is not None and curve.interval[0] <= 0 <= curve.interval[1]:
-        return f"That more rows help cannot be told: {what} at each size's best rate has {exponent(curve)}."
-    way = "falls" if curve.slope < 0 else "rises"
-    by = factor(2 ** abs(curve.slope))
-    return f"At each size's best rate {what} {way} by a factor of {by} per doubling of the rows ({exponent(curve)})."
+        return f"That more rows help cannot be told: {what} at each size's best rate has {slopes}."
+    way, by = "falls" if curve.slope < 0 else "rises", factor(2 ** abs(curve.slope))
+    return f"At each size's best rate {what} {way} by a factor of {by} per doubling of the rows: {slopes}{doubt}."
 
 
-def headline(best: Ladder, board: Board) -> str:
+def headline(found: Sequence[Ladder], board: Board) -> str:
     """Whether the smallest sample finds the rate."""
+    best = found[0]
     small, large, cost = best.members[0], best.members[-1], best.prices[0]
+    rows, all_rows = f"{best.sizes[0]:,.0f}", f"{best.sizes[-1]:,.0f}"
     if small.best is None or large.best is None or cost is None:
         return "Whether a small sample finds the rate cannot be told: a size has no run that finished."
-    ours, theirs = written(small.told["best_rate"]), written(large.told["best_rate"])
-    rows, all_rows = f"{best.sizes[0]:,.0f}", f"{best.sizes[-1]:,.0f}"
-    if ours == theirs:
-        return f"A sample of {rows} rows finds the same best rate as {all_rows} rows do: {ours}."
-    start = f"The best rate of {rows} rows is {ours}, of {all_rows} rows {theirs}"
-    verdicts = {True: "which is as good there", False: "which is worse there", None: "which may or may not be as good"}
-    return f"{start}; the first costs {price_words(cost, board)} there, {verdicts[good(cost, large, board)]}."
+    same = small.entry["best_rate"] == large.entry["best_rate"]
+    if len(found) == 1:
+        ours, theirs = brief(small.entry["best_rate"]), brief(large.entry["best_rate"])
+        if same:
+            return f"A sample of {rows} rows finds the same best rate as {all_rows} rows do: {ours}."
+        verdict = {True: "as good there", False: "worse there", None: "as good there or not"}[good(cost, large, board)]
+        return f"The best rate of {rows} rows is {ours}, of {all_rows} rows {theirs}: {verdict}, {costs(cost, board)}."
+    few = [one for one in found if one.sizes[0] == best.sizes[0] and one.sizes[-1] == best.sizes[-1]]
+    named = f"For {all_rows} rows, a sample of {rows} finds {'; '.join(taken(one, board) for one in few)}."
+    return named if len(few) == len(found) <= MOST_NAMED and len(named) <= LONGEST else next(agreed(found, board))
+
+
+def taken(ladder: Ladder, board: Board) -> str:
+    """The rate that the smallest sample finds for the largest."""
+    small, large, cost = ladder.members[0], ladder.members[-1], ladder.prices[0]
+    where = with_(ladder.name)
+    if small.best is None or large.best is None or cost is None:
+        return f"none{where}"
+    ours, theirs = brief(small.entry["best_rate"]), brief(large.entry["best_rate"])
+    if small.entry["best_rate"] == large.entry["best_rate"]:
+        return f"the same rate{where}, {ours}"
+    return f"rate {ours} in place of {theirs}{where}, {costs(cost, board)}"
+
+
+def costs(cost: Price, board: Board) -> str:
+    """A price with what it is in."""
+    words = price_words(cost, board.lower)
+    return words if cost.n_lost else f"{board.metric} {words}"
 
 
 def good(cost: Price, large: Standing, board: Board) -> bool | None:
     """Whether a rate is as good as the setting's own; None where its interval allows both."""
-    if cost.n_lost or cost.difference is None:
+    if cost.n_lost:
         return False
-    interval = cost.difference.interval
-    if interval is None:
+    if cost.difference is None or cost.difference.interval is None:
         return None
-    own = float(errors(np.array([large.objective]), board.lower)[0])
-    low, high = (np.exp(interval) if board.lower else 1 - np.array(interval[::-1]) / own).tolist()
+    interval = np.array(cost.difference.interval)
+    own = float(board.errors(np.array([large.objective]))[0])
+    low, high = (np.exp(interval) if board.lower else 1 - interval[::-1] / own).tolist()
     return True if high <= DEAR else False if low > 1 else None
 
 
@@ -182,23 +222,17 @@ def ranked(values: Array) -> Array:
     return means[at]
 
 
-def ranking_kept(best: Ladder, orders: Sequence[tuple[float, float]]) -> Iterator[str]:
-    """Whether the smaller samples rank the rates as the largest does."""
-    told = [
-        f"{whole:.2f} with {size:,.0f} rows" + (f" ({steady:.2f} over the steady rates)" if steady == steady else "")
-        for size, (whole, steady) in zip(best.sizes[:-1], orders, strict=False)
-        if whole == whole
+def ranking_kept(found: Sequence[Ladder], orders: Sequence[Sequence[tuple[float, float]]]) -> Iterator[str]:
+    """Whether the smallest sample ranks the rates as the largest does, and the largest but one."""
+    few = [
+        f"{' and '.join(dict.fromkeys([decimals(own[0][0]), decimals(own[-2][0])]))}{with_(ladder.name)}"
+        for ladder, own in list(zip(found, orders, strict=True))[:MOST_NAMED]
+        if np.isfinite([own[0][0], own[-2][0]]).all()
     ]
-    if told:
-        yield f"The order of the rates against that of {best.sizes[-1]:,.0f} rows, Spearman: {listed(told)}."
-
-
-def rate_words(found: Trend) -> str:
-    """How the best rate goes with the rows."""
-    if found.slope is None:
-        return f"its trend with the rows cannot be told, {found.reason}."
-    said = {"falls": "falls with more rows", "rises": "rises with more rows", "flat": "stays"}
-    return f"{said.get(found.verdict, 'no trend with the rows can be told')}, {exponent(found)}."
+    best = found[0]
+    sizes = listed([f"{size:,.0f}" for size in dict.fromkeys([best.sizes[0], best.sizes[-2]])])
+    if few:
+        yield f"Spearman's correlation of the rates' order with that of all rows, at {sizes} rows: {'; '.join(few)}."
 
 
 def agreed(found: Sequence[Ladder], board: Board) -> Iterator[str]:
@@ -208,20 +242,20 @@ def agreed(found: Sequence[Ladder], board: Board) -> Iterator[str]:
     verdicts = [good(one.prices[0], one.members[-1], board) for one in found if one.prices[0] is not None]
     yes, no = verdicts.count(True), verdicts.count(False)
     yield (
-        f"Of {len(verdicts)} settings of all else, the smallest sample's rate is as good on the largest "
-        f"(within {DEAR - 1:.0%}) in {yes}, dearer in {no}, and not to be told in {len(verdicts) - yes - no}."
+        f"The best rate of the smallest sample is as good (within {DEAR - 1:.0%}) for the largest in {yes} of "
+        f"{len(verdicts)} settings, worse in {no}, and not told in {len(verdicts) - yes - no}."
     )
 
 
 def curve_chart(found: Sequence[Ladder], board: Board, title: str) -> Chart:
     """The objective at each size's best rate against the rows, on log scales; a score as 1 - score."""
     rows = []
-    for ladder in found[:MOST_DRAWN]:
+    for ladder in found[:MOST_NAMED]:
         for size, one in zip(ladder.sizes, ladder.members, strict=True):
-            if np.isfinite(one.objective):
+            if one.whole:
                 low, high = one.interval
-                told = errors(np.array([one.objective, low, high]), board.lower).tolist()
-                rows.append((size, told[0], *sorted(told[1:]), ladder.name or board.metric))
+                error, *ends = board.errors(np.array([one.objective, low, high])).tolist()
+                rows.append((size, error, *sorted(ends), ladder.name or board.metric))
     what = board.metric if board.lower else f"1 - {board.metric}"
     return Chart(
         kind="lines",
@@ -233,7 +267,7 @@ def curve_chart(found: Sequence[Ladder], board: Board, title: str) -> Chart:
         high="high",
         title=title,
         words=f"{what} at each size's best rate against training rows, with 95% intervals.",
-        x_title="training rows",
+        x_title=ROWS,
         y_title=what,
         log_x=True,
         log_y=True,

@@ -45,7 +45,7 @@ def epochs_table(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Col]:
     `runs` are a setting's. Where the curves have no score, the loss stands for it: `val_loss`, else `train_loss`.
     """
     own = runs[["run_id", RATE]]
-    last = int(runs["epochs_done"].max()) if "epochs_done" in runs and len(runs) else 0
+    last = int(runs["epochs_done"].max(skipna=True)) if "epochs_done" in runs and runs["epochs_done"].notna().any() else 0
     epochs = np.unique(np.geomspace(1, last, MOST_EPOCHS).round().astype(int)) if last else np.array([], int)
     picked = curves[curves["epoch"].isin(epochs)]
     picked = picked[picked["run_id"].isin(own["run_id"])].merge(own, on="run_id")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lrsweep.analysis.cards.findings import Standing
+from lrsweep.analysis.cards.standings import Standing
 from lrsweep.analysis.fit import REPLICATES, resamples
 from lrsweep.analysis.ranking import t_quantile
 from lrsweep.vocabulary import Array
@@ -44,12 +44,18 @@ class Trend:
             return "flat"
         return "falls" if high < 0 else "rises" if low > 0 else "open"
 
+    @property
+    def advice(self) -> str:
+        """What to do about it: as the verdict, but a small exponent is `flat`, even where it can be told from 0."""
+        small = self.slope is not None and abs(self.slope) < FLAT
+        return "flat" if self.verdict in ("falls", "rises") and small else self.verdict
+
 
 def trend(x: Array, y: Array, replicates: Array | None, n_seeds: int, rough: Array | None = None) -> Trend:
     """The least-squares slope of log y over log x.
 
     x, y (n,) are base-10 logarithms; `replicates` (n, B) the same y from resampled seeds, with the seeds paired;
-    `rough` (n,) the standard deviation of a y that is known to a grid's step only, 0 for others.
+    `rough` (n,) the standard error of each y for being found on a grid, which seeds do not lessen.
     There are two errors: of the seeds, from the replicates, with Student's t at n_seeds - 1, and of the points, from
     their distance to the line, at n - 2. The seeds' error is in part in the points', and neither sees all of the other,
     so the larger one is the interval's; roughness comes on top, in squares.
@@ -81,9 +87,7 @@ def rate_trend(sizes: Sequence[float], members: Sequence[Standing], lower: bool)
     """
     kept = [i for i, member in enumerate(members) if member.bracketed]
     if len(kept) < 2:
-        at_edge = sum(member.best is not None and not member.bracketed for member in members)
-        reason = f"at {at_edge} of {len(members)} the best rate is at the edge of its grid"
-        return Trend(None, None, tuple(kept), reason)
+        return Trend(None, None, tuple(kept), unknown(members))
     own = [members[i] for i in kept]
     fits = [member.fit.rate for member in own if member.fit.rate is not None]
     fitted = len(fits) == len(own)
@@ -95,9 +99,21 @@ def rate_trend(sizes: Sequence[float], members: Sequence[Standing], lower: bool)
         y=np.log10(fits if fitted else [member.profile.rates[member.best] for member in own]),
         replicates=np.array(samples) if paired else None,
         n_seeds=min(n_seeds),
-        rough=None if fitted else np.array([step(member) / math.sqrt(12) for member in own]),
+        rough=np.array([member.fit.grid_error if fitted else step(member) / math.sqrt(12) for member in own]),
     )
     return replace(found, points=tuple(kept), fitted=fitted)
+
+
+def unknown(members: Sequence[Standing]) -> str:
+    """Why too few sizes have a best rate that is no bound."""
+    edge, dead = (sum(way) for way in zip(*((_at_edge(one), one.best is None) for one in members), strict=True))
+    parts = [f"at {edge} of {len(members)} the best rate is at the edge of its grid"] if edge else []
+    parts += [f"at {dead} of {len(members)} no run finished"] if dead else []
+    return " and ".join(parts)
+
+
+def _at_edge(member: Standing) -> bool:
+    return member.best is not None and not member.bracketed
 
 
 def best_rates(member: Standing, lower: bool) -> Array:

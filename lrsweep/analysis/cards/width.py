@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from lrsweep.analysis.cards.card import Card
-from lrsweep.analysis.cards.findings import Axis, Board, Standing
-from lrsweep.analysis.cards.phrases import exponent, headed, joined, on
+from lrsweep.analysis.cards.phrases import LONGEST, common, decimals, exponent, joined, listed, on, with_
 from lrsweep.analysis.cards.scaling import (
+    MOST_NAMED,
     Ladder,
+    at,
     doubling,
     edges,
-    heat_chart,
+    exponents,
     ladder_numbers,
     ladders,
     price_words,
-    rate_chart,
     reused,
-    summary,
-    table,
 )
+from lrsweep.analysis.cards.scaling_tables import heat_chart, rate_chart, table
+from lrsweep.analysis.cards.standings import Axis, Board, Standing
 from lrsweep.analysis.cards.trend import Trend
-from lrsweep.analysis.recommend import written
+from lrsweep.analysis.recommend import brief
+
+ADVICE = {
+    "falls": ("lower the rate", "lower it"),
+    "rises": ("raise the rate", "raise it"),
+    "flat": ("keep the rate", "it hardly moves"),
+    "open": ("whether to change the rate cannot be told", "no trend can be told"),
+    "none": ("what to do with the rate cannot be told", "nothing can be told"),
+}
+"""What to do with the rate by its trend, at the start of a title and after that."""
+
+UNDER = "parametrization"
 
 
 def width_card(board: Board, axis: Axis) -> Card:
@@ -29,14 +41,20 @@ def width_card(board: Board, axis: Axis) -> Card:
     found = ladders(board, axis, width_of, reused)
     if not found:
         return Card(axis.name, on(board, "No two settings differ in width alone, so nothing can be said of it."))
-    best, pairs = found[0], beside(found)
-    title = on(board, headed(best.name if len(found) > 1 else "", answer(best.trend)))
-    sentences = [*said(best, board), *compared(pairs, best), *summary(found, "the width"), *joined(axis)]
+    pairs = beside(found)
+    title = on(board, answer(found[0].trend) if len(found) == 1 else answers(found))
     drawn = [one for pair in pairs for one in pair] or found  # standard and mup next to each other
     return Card(
         axis=axis.name,
         title=title,
-        sentences=sentences,
+        sentences=[
+            *(exponents(found, "the width") if len(found) > 1 else ()),
+            *reuse(found, board),
+            *parametrizations(pairs),
+            *edges(found, "width"),
+            *two_points(found),
+            *joined(axis),
+        ],
         table=table(found, board, "width", "reuse costs"),
         charts=[
             rate_chart(drawn, "width", title),
@@ -52,33 +70,85 @@ def width_of(standing: Standing) -> float:
 
 
 def answer(trend: Trend) -> str:
-    """What to do with the rate when neurons are added."""
-    told = exponent(trend)
+    """What to do with the rate when neurons are added, from the only trend."""
     if trend.slope is None:
         return f"How the rate goes with the width cannot be told: {trend.reason}."
+    sure = f"exponent {exponent(trend)}"
     if trend.verdict == "none":
-        return f"The best rate {doubling(trend)} per doubling of width ({told}), but {trend.reason}."
+        return f"The best rate {doubling(trend)} per doubling of width, {sure}, but {trend.reason}."
     if trend.verdict == "flat":
-        return f"One rate serves all widths: {told}."
+        return f"One rate serves all widths: {sure}."
     if trend.verdict == "open":
-        return f"No trend of the best rate with width can be told: {told}."
-    act = "lower" if trend.verdict == "falls" else "raise"
-    return f"When adding neurons, {act} the rate: it {doubling(trend)} per doubling of width ({told})."
+        return f"No trend of the best rate with width can be told: {sure}."
+    act = ADVICE[trend.verdict][0]
+    return f"When adding neurons, {act}: it {doubling(trend)} per doubling of width, {sure}."
 
 
-def said(best: Ladder, board: Board) -> Iterator[str]:
-    """What else there is to say of the best family: what is left out, and the price of reusing a rate."""
-    yield from edges(best, "width")
-    first = next((i for i, one in enumerate(best.members) if one.best is not None), None)
-    if first is None:
-        return
-    small, rate = best.sizes[first], written(best.members[first].told["best_rate"])
-    last = len(best.sizes) - 1
-    if last > first:
-        cost = price_words(best.prices[last], board)
-        what = f"the {board.metric} of its own best rate"
-        yield f"Reusing width {small:g}'s rate ({rate}) at width {best.sizes[last]:g} costs: {cost}, against {what}."
-    if len(best.trend.points) == 2 and best.trend.interval is not None:
+def answers(found: Sequence[Ladder]) -> str:
+    """What to do with the rate when neurons are added, from the trends of several families, few of them by name."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, one in enumerate(found):
+        groups.setdefault((under(one, found), one.trend.advice), []).append(i)
+    order = sorted(groups, key=lambda key: (key[0], list(ADVICE).index(key[1])))
+    parts = [named(found, groups[key], key, not i) for i, key in enumerate(order)]
+    title = f"When adding neurons, {'; '.join(parts)}."
+    if len(found) <= MOST_NAMED and len(title) <= LONGEST:
+        return title
+    order = sorted(order, key=lambda key: -len(groups[key]))
+    parts = [counted(found, groups[key], key, not i) for i, key in enumerate(order)]
+    return f"When adding neurons, {'; '.join(parts)}."
+
+
+def named(found: Sequence[Ladder], own: Sequence[int], group: tuple[str, str], first: bool) -> str:
+    """What to do with the rate in some of the families, each with its exponent."""
+    where, advice = group
+    short = common([{key: value for key, value in one.family.rest.items() if key != UNDER} for one in found])
+    words = f"{where}{ADVICE[advice][not first]}"
+    slopes = [(slope, short[i]) for i in own if (slope := found[i].trend.slope) is not None]
+    if not slopes:
+        return f"{words}{with_(listed([short[i] for i in own]))}"
+    told = ", ".join(f"{decimals(slope)}{with_(name)}" for slope, name in slopes)
+    return f"{words}: {'exponent ' * first}{told}"
+
+
+def counted(found: Sequence[Ladder], own: Sequence[int], group: tuple[str, str], first: bool) -> str:
+    """What to do with the rate in some of many families: how many they are, and the range of their exponents."""
+    where, advice = group
+    slopes = [slope for i in own if (slope := found[i].trend.slope) is not None]
+    between = f" (exponents {decimals(min(slopes))} to {decimals(max(slopes))})" if slopes else ""
+    return f"{where}{ADVICE[advice][not first]} in {len(own)} of {len(found)} settings{between}"
+
+
+def under(ladder: Ladder, found: Sequence[Ladder]) -> str:
+    """The start of a statement that is about one parametrization of several; of the standard one it needs none."""
+    own = ladder.family.rest.get(UNDER, "standard")
+    several = len({one.family.rest.get(UNDER) for one in found}) > 1
+    return f"under {own} " if several and own != "standard" else ""
+
+
+def reuse(found: Sequence[Ladder], board: Board) -> Iterator[str]:
+    """What the smallest width's rate costs the largest, where the families have these in common."""
+    known = [(one, i) for one in found if (i := first_alive(one)) is not None and i < len(one.sizes) - 1]
+    lead = [(one.sizes[i], one.sizes[-1]) for one, i in known[:1]]
+    few = [
+        f"{price_words(one.prices[-1], board.lower)}{with_(one.name)}"
+        for one, i in known[:MOST_NAMED]
+        if (one.sizes[i], one.sizes[-1]) in lead
+    ]
+    for small, large in lead:
+        rate = f" ({brief(found[0].members[known[0][1]].entry['best_rate'])})" if len(found) == 1 else ""
+        what = f"width {small:g}'s rate{rate} {at('width', large)}"
+        yield f"Cost of {what}, in {board.metric} against its own best rate: {'; '.join(few)}."
+
+
+def first_alive(ladder: Ladder) -> int | None:
+    """The smallest size at which a run finished."""
+    return next((i for i, one in enumerate(ladder.members) if one.best is not None), None)
+
+
+def two_points(found: Sequence[Ladder]) -> Iterator[str]:
+    """The doubt about a slope through two widths."""
+    if any(len(one.trend.points) == 2 and one.trend.interval is not None for one in found):
         yield "Two widths give a slope, but cannot show whether it is a power law: add a third."
 
 
@@ -87,38 +157,32 @@ def beside(found: Sequence[Ladder]) -> list[tuple[Ladder, Ladder]]:
     by_rest = {tuple(one.family.rest.items()): one for one in found}
     pairs = []
     for one in found:
-        if one.family.rest.get("parametrization") == "standard":
-            twin = by_rest.get(tuple({**one.family.rest, "parametrization": "mup"}.items()))
+        if one.family.rest.get(UNDER) == "standard":
+            twin = by_rest.get(tuple({**one.family.rest, UNDER: "mup"}.items()))
             pairs += [(one, twin)] if twin else []
     return pairs
 
 
-def compared(pairs: Sequence[tuple[Ladder, Ladder]], best: Ladder) -> Iterator[str]:
-    """Standard beside mup, for the best of the pairs, and how many of them agree."""
-    for standard, mup in pairs[:1]:
-        rest = {key: value for key, value in standard.family.rest.items() if key != "parametrization"}
-        where = f" ({', '.join(str(value) for value in rest.values() if value is not None)})" if rest else ""
-        both = f"Standard has {exponent(standard.trend)}; mup has {exponent(mup.trend)}{where}"
-        yield f"{both}: {verdict(standard, mup)}."
-        yield from (f"Under standard: {words}" for words in edges(standard, "width") if standard is not best)
-        yield from (f"Under mup: {words}" for words in edges(mup, "width") if mup is not best)
+def parametrizations(pairs: Sequence[tuple[Ladder, Ladder]]) -> Iterator[str]:
+    """By how much mup's exponent differs from standard's, and in how many pairs it is nearer to 0."""
+    rests = [{key: value for key, value in one.family.rest.items() if key != UNDER} for one, _ in pairs]
+    gaps = [
+        f"{decimals(gap)} (95% {decimals(low)} to {decimals(high)}){with_(name)}"
+        for pair, name in zip(pairs, common(rests), strict=True)
+        for gap, low, high in mup_gap(*pair)
+    ]
+    if gaps:
+        yield f"mup's exponent less standard's: {'; '.join(gaps[:MOST_NAMED])}."
     if len(pairs) > 1:
-        nearer = sum(
-            abs(mup.trend.slope) < abs(standard.trend.slope)
-            for standard, mup in pairs
-            if mup.trend.slope is not None and standard.trend.slope is not None
-        )
+        slopes = [(one.trend.slope, twin.trend.slope) for one, twin in pairs]
+        nearer = sum(abs(mup) < abs(own) for own, mup in slopes if own is not None and mup is not None)
         yield f"Under mup the exponent is nearer to 0 in {nearer} of {len(pairs)} pairs."
 
 
-def verdict(standard: Ladder, mup: Ladder) -> str:
-    """Whether the rate depends less on the width under mup; their errors are taken as independent."""
+def mup_gap(standard: Ladder, mup: Ladder) -> Iterator[tuple[float, float, float]]:
+    """mup's exponent less standard's, with the ends of its interval: their errors are taken as independent."""
     ours, theirs = mup.trend, standard.trend
-    if ours.slope is None or theirs.slope is None or ours.interval is None or theirs.interval is None:
-        return "without both intervals, no more can be said"
-    half = ((ours.interval[1] - ours.slope) ** 2 + (theirs.interval[1] - theirs.slope) ** 2) ** 0.5
-    gap = ours.slope - theirs.slope
-    told = f"the difference is {gap:.2f}, 95% {gap - half:.2f} to {gap + half:.2f}"
-    if abs(gap) <= half:
-        return f"{told}, so they cannot be told apart"
-    return f"{told}, so the rate moves {'less' if abs(ours.slope) < abs(theirs.slope) else 'more'} under mup"
+    if ours.slope is not None and theirs.slope is not None and ours.interval and theirs.interval:
+        half = math.hypot(ours.interval[1] - ours.slope, theirs.interval[1] - theirs.slope)
+        gap = ours.slope - theirs.slope
+        yield gap, gap - half, gap + half

@@ -8,6 +8,9 @@ from typing import Protocol
 from lrsweep.report.page.look import Picture
 from lrsweep.report.page.markup import Html, data, tag
 
+LONG = 30
+"""Characters from which on a cell of a table may be broken into lines."""
+
 
 class Column(Protocol):
     """A table's column, as the terminal has it."""
@@ -18,10 +21,6 @@ class Column(Protocol):
     def cells(self) -> Sequence[str]: ...
     @property
     def right(self) -> bool: ...
-    @property
-    def name(self) -> bool: ...
-    @property
-    def wrap(self) -> bool: ...
 
 
 def figure(name: str, pictures: Sequence[Picture], choice: str = "", *, lead: bool = False, above: str = "") -> Html:
@@ -98,4 +97,4 @@ def _cell(column: Column, row: int, first: bool) -> Html:
 
 def _classes(column: Column, first: bool) -> str | None:
     """What tells a row apart begins at the left, whatever it is."""
-    return "right" if column.right and not first else "wrap" if column.wrap else None
+    return "right" if column.right and not first else "wrap" if max(map(len, column.cells)) > LONG else None

@@ -35,10 +35,24 @@ class Line:
     losses: dict[str, Array]
 
 
-def picture(setting: Setting, curves: Curves) -> Picture | None:
-    """The figure of a setting, if it has curves."""
-    lines = _lines(setting, curves)
-    return _picture(setting, lines, curves) if lines else None
+def pictures(settings: Sequence[Setting], labels: Sequence[str], curves: Curves) -> list[Picture]:
+    """A figure for each setting, empty where it has no curves; none at all where nothing has."""
+    lines = [_lines(setting, curves) for setting in settings]
+    if not any(lines):
+        return []
+    return [
+        _picture(setting, own, curves, label) if own else _empty(setting, label)
+        for setting, own, label in zip(settings, lines, labels, strict=True)
+    ]
+
+
+def _empty(setting: Setting, label: str) -> Picture:
+    """The figure of a setting whose runs ended before they had a curve."""
+    import plotly.graph_objects as go
+
+    axes = look.layout(xaxis=look.hidden(), yaxis=look.hidden())
+    told = f"{setting.name}: no curve was stored"
+    return Picture(label, told, f"{told}, since no run came as far as an epoch.", go.Figure(layout=axes), height=24)
 
 
 def _lines(setting: Setting, curves: Curves) -> list[Line]:
@@ -55,7 +69,7 @@ def _lines(setting: Setting, curves: Curves) -> list[Line]:
     return found
 
 
-def _picture(setting: Setting, lines: Sequence[Line], curves: Curves) -> Picture:
+def _picture(setting: Setting, lines: Sequence[Line], curves: Curves, label: str) -> Picture:
     import plotly.graph_objects as go
 
     n_seeds = int(setting.rates["n_seeds"].max())
@@ -71,7 +85,7 @@ def _picture(setting: Setting, lines: Sequence[Line], curves: Curves) -> Picture
     if max(len(line.losses["val_loss"]) for line in lines) > MOST_EPOCHS:
         left_out.append(f"Lines have {MOST_EPOCHS} points; curves.csv has every epoch.")
     return Picture(
-        label=setting.name,
+        label=label,
         title=_title(setting, chosen),
         words=_words(setting, lines),
         figure=figure,
@@ -131,18 +145,25 @@ def _traces(line: Line, n_seeds: int) -> Iterator[dict[str, Any]]:
 
 
 def _schedule(setting: Setting, curves: Curves) -> Iterator[dict[str, Any]]:
-    """The learning rate by epoch, of the first seed that has a curve."""
+    """The learning rate by epoch, of the first seed that has a curve.
+
+    A row of the curves holds the rate of its epoch's last step, so that is the rate since the row before.
+    """
     runs = setting.runs[setting.runs[RATE] == _scheduled(setting)].sort_values("seed")
     values = next(
         (found for run_id in runs["run_id"] if len(found := curves.column(run_id, "learning_rate")) > 1), None
     )
     if values is None:
         return
-    epochs = [i for i in spread(range(len(values)), 4 * MOST_EPOCHS) if math.isfinite(values[i])]
+    epochs = [i for i in spread(range(1, len(values)), 4 * MOST_EPOCHS) if math.isfinite(values[i])]
+    if not epochs:
+        return
     yield {
-        **{"type": "scatter", "mode": "lines", "x": epochs, "y": look.numbers(values[epochs]), "hoverinfo": "text"},
-        **{"line": {"color": look.INK, "width": 1.8, "shape": "hv"}, "xaxis": SCHEDULE[0], "yaxis": SCHEDULE[1]},
-        **{"hovertext": [f"epoch {i}: learning rate {words.rate(values[i])}" for i in epochs], "showlegend": False},
+        **{"type": "scatter", "mode": "lines", "hoverinfo": "text"},
+        **{"x": [epochs[0] - 1, *epochs], "y": look.numbers(values[[epochs[0], *epochs]])},
+        **{"line": {"color": look.INK, "width": 1.8, "shape": "vh"}, "xaxis": SCHEDULE[0], "yaxis": SCHEDULE[1]},
+        "hovertext": [f"epoch {i}: learning rate {words.rate(values[i])}" for i in [epochs[0], *epochs]],
+        "showlegend": False,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ PANEL_ROW, MOST_PANELS = 26, 4
 """Height in px of a heat map's row, and heat maps beside each other."""
 
 
+TITLE = 100
+"""Characters that the titles of heat maps beside each other have room for."""
+
+
 def picture(chart: Chart) -> Picture:
     """The chart as a figure."""
     return _heat(chart) if chart.kind == "heat" else _lines(chart)
@@ -38,7 +43,9 @@ def _groups(chart: Chart) -> list[tuple[str, pd.DataFrame]]:
     """The data of each line or panel, with its name, in order of appearance."""
     if not chart.by:
         return [("", chart.data)]
-    return [(written(value), rows) for value, rows in chart.data.groupby(chart.by, sort=False, dropna=False)]
+    noun = "" if _worded(chart.data[chart.by]) else f"{chart.by.split('.')[-1].replace('_', ' ')} "
+    groups = chart.data.groupby(chart.by, sort=False, dropna=False)
+    return [(noun + written(value), rows) for value, rows in groups]
 
 
 def _lines(chart: Chart) -> Picture:
@@ -131,20 +138,19 @@ def _heat(chart: Chart) -> Picture:
 
     groups = _groups(chart)
     kept = groups[:MOST_PANELS]
-    xs, ys = _ordered(chart.data[chart.x]), _ordered(chart.data[chart.y])
+    xs, ys = (_ordered(chart.data[column].map(look.same)) for column in (chart.x, chart.y))
     panels = [_cells(chart, rows, xs, ys, _nth(i), name) for i, (name, rows) in enumerate(kept)]
     each = max(120, PANEL_ROW * len(ys))
     wide, narrow = _panels(chart, xs, ys, len(kept))
-    names = [
-        {"xref": f"x{_nth(i)} domain", "yref": f"y{_nth(i)} domain", "x": 0, "y": 1, "text": look.plain(name)}
-        | {"showarrow": False, "xanchor": "left", "yanchor": "bottom", "font": {"size": 13}}
-        for i, (name, _) in enumerate(kept)
-        if name
-    ]
+    titles = [textwrap.wrap(name, TITLE // len(kept)) for name, _ in kept]
+    above = 12 + 17 * max(map(len, titles))
     bar = {"thickness": 12, "outlinewidth": 0, "title": {"text": look.plain(chart.colour_title), "side": "right"}}
     thin = {"thickness": 8, "title": {"text": ""}}
     colours = {"colorscale": look.scale(), "colorbar": bar | _levels(chart)}
-    layout = look.layout(**wide, annotations=names, coloraxis=colours) | {"margin": {"l": 8, "r": 8, "t": 28, "b": 8}}
+    headings = [_heading(i, title) for i, title in enumerate(titles) if title]
+    layout = look.layout(**wide, annotations=headings, coloraxis=colours) | {
+        "margin": {"l": 8, "r": 8, "t": above, "b": 8}
+    }
     figure = go.Figure(data=panels, layout=layout)
     return Picture(
         label="",
@@ -152,7 +158,7 @@ def _heat(chart: Chart) -> Picture:
         words=chart.words,
         figure=figure,
         note=f"{len(kept)} of {len(groups)} panels are shown." if len(kept) < len(groups) else "",
-        height=each + 90,
+        height=each + above + 60,
         narrow=narrow
         | {"height": len(kept) * (each + 60) + 40, "margin": {"l": 0, "r": 0}, "coloraxis": {"colorbar": thin}},
     )
@@ -170,6 +176,15 @@ def _panels(chart: Chart, xs: Sequence[Any], ys: Sequence[Any], number: int) -> 
         domain = [max(0.0, 1 - (i + 0.84) / number), 1 - i / number]
         narrow |= {x: {"domain": [0, 1]}, y: {"domain": domain, "showticklabels": True}}
     return wide, narrow
+
+
+def _heading(number: int, lines: Sequence[str]) -> dict[str, Any]:
+    """The title of a panel, above it."""
+    return {
+        **{"xref": f"x{_nth(number)} domain", "yref": f"y{_nth(number)} domain", "x": 0, "y": 1},
+        **{"text": "<br>".join(map(look.plain, lines)), "showarrow": False, "font": {"size": 13}},
+        **{"xanchor": "left", "yanchor": "bottom", "align": "left"},
+    }
 
 
 def _nth(number: int) -> str:
@@ -195,7 +210,7 @@ def _steps(title: str, values: Sequence[Any], **more: Any) -> dict[str, Any]:
 def _cells(
     chart: Chart, rows: pd.DataFrame, xs: Sequence[Any], ys: Sequence[Any], number: str, name: str
 ) -> dict[str, Any]:
-    table = {(row[chart.x], row[chart.y]): row[chart.colour] for row in rows.to_dict("records")}
+    table = {(look.same(row[chart.x]), look.same(row[chart.y])): row[chart.colour] for row in rows.to_dict("records")}
     values = [[float(table.get((x, y), math.nan)) for x in xs] for y in ys]
     shades = [[_level(value, chart.log_colour) for value in row] for row in values]
     titles = [look.plain(title) for title in (chart.x_title, chart.y_title, chart.colour_title)]

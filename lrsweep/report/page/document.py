@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -13,27 +13,31 @@ from lrsweep.report.page.foot import foot
 from lrsweep.report.page.head import described, head
 from lrsweep.report.page.markup import Html, joined, tag
 from lrsweep.report.page.runs import runs
+from lrsweep.report.page.shown import MOST_ROWS, MOST_SETTINGS, Part, first, parts
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
 
 
-def page(answer: Answer, provenance: Mapping[str, Any], spec_text: str) -> str:
+def page(answer: Answer, provenance: Mapping[str, Any], spec_text: str, *, runs_csv: str = "runs.csv") -> str:
     """The answer as one HTML file; without network, and the same to the byte for the same answer.
 
-    `provenance` is what provenance.json holds, `spec_text` the sweep file; both may be empty. Raises
-    ModuleNotFoundError where Plotly, which draws the figures, is not installed.
+    `provenance` is what provenance.json holds, `spec_text` the sweep file; both may be empty. `runs_csv` is the path of
+    that file seen from where the page will be. Raises ModuleNotFoundError where Plotly, which draws the figures, is
+    not installed.
     """
     scripts = [_plotly(), _own("page.js")]
-    parts = [_figures(answer), *sections.cards(answer), sections.diagnosis(answer), runs(answer)]
-    body = tag("body", head(answer), tag("main", *parts), foot(answer, provenance, spec_text))
+    shown = parts(answer, MOST_ROWS)
+    told = [_figures(answer, shown), *sections.cards(answer), sections.diagnosis(answer, shown)]
+    body = tag("body", head(answer), tag("main", *told, runs(answer, runs_csv)), foot(answer, provenance, spec_text))
     code = [Html(f"<script>{script}</script>") for script in scripts]
     return f"<!doctype html>\n{tag('html', _header(answer, scripts), body, *code, lang='en')}\n"
 
 
-def _figures(answer: Answer) -> Html | None:
+def _figures(answer: Answer, shown: Sequence[Part]) -> Html | None:
     """The figure, and the rates of each setting."""
-    return joined(sections.by_rate(answer), sections.in_detail(answer)) if answer.entries else None
+    kept = first(shown, MOST_SETTINGS)
+    return joined(sections.by_rate(answer, kept), sections.in_detail(answer, kept)) if answer.entries else None
 
 
 def _header(answer: Answer, scripts: list[str]) -> Html:

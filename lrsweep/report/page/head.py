@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrsweep.report import terminal, words
-from lrsweep.report.page.markup import Html, tag
+from lrsweep.report.page.markup import Html, joined, short, tag
+from lrsweep.report.page.shown import interval_of
 from lrsweep.report.printer import EDGE
 from lrsweep.report.words import many
 
@@ -28,7 +30,7 @@ def head(answer: Answer) -> Html:
         *_answers(act),
         _against(answer, act),
         _facts(answer, act[0]) if len(act) == 1 else None,
-        tag("p", answer.about["description"], class_="asked") if answer.about["description"] else None,
+        tag("p", _description(answer), class_="asked") if answer.about["description"] else None,
         tag("p", _runs(answer), class_="asked"),
         _met(answer),
     )
@@ -40,39 +42,60 @@ def _answers(act: Sequence[Entry]) -> Iterator[Html]:
         yield tag("h1", "No run is trained yet")
     several = "several" if len(act) > 1 else None
     for entry in act[:MOST_ANSWERS]:
-        if entry["best_rate"] is None:
-            yield tag("h1", "No rate can be recommended", class_=several)
-            continue
-        answer, rest = _split(entry)
-        yield tag("h1", answer, class_=several)
-        if rest:  # what follows a semicolon is the fitted rate, which stands among the facts
-            yield tag("p", _sentence(rest.partition(";")[0]), class_="as-well")
+        yield tag("h1", _act(entry), class_=several)
+        if entry["tie_interval"]:
+            yield tag("p", _tied(entry), class_="as-well")
     if len(act) > MOST_ANSWERS:
         yield tag("p", f"{many(len(act) - MOST_ANSWERS, 'more dataset')}: recommendation.json", class_="quiet")
 
 
-def _split(entry: Mapping[str, Any]) -> tuple[str, str]:
-    """The sentence to act on, and what stands in the parentheses at its end.
+def _act(entry: Mapping[str, Any]) -> str:
+    """The sentence to act on, without how sure it is, in parentheses at its end.
 
-    >>> _split({"advice": "Use f(x) at 0.1 (0.1 to 0.2 will do).\\nBut."}), _split({"advice": "Use f(x) at 1."})
-    (('Use f(x) at 0.1', '0.1 to 0.2 will do'), ('Use f(x) at 1', ''))
+    >>> _act({"setting": {}, "best_rate": 0.1, "advice": "Use f(x) at 0.1 (0.1 to 0.2 will do).\\nBut."})
+    'Use f(x) at 0.1'
+    >>> _act({"setting": {"dataset": "wine"}, "best_rate": None, "advice": "No run finished."})
+    'For wine no rate can be recommended'
     """
-    sentence = entry["advice"].split("\n")[0].removesuffix(".")
-    if not sentence.endswith(")"):
-        return sentence, ""
-    answer, _, rest = sentence[:-1].rpartition(" (")
-    return answer, rest
+    if entry["best_rate"] is None:
+        dataset = entry["setting"].get("dataset")
+        return f"For {dataset} no rate can be recommended" if dataset else "No rate can be recommended"
+    sentence: str = entry["advice"].split("\n")[0].removesuffix(".")
+    return sentence.rpartition(" (")[0] if sentence.endswith(")") else sentence
+
+
+def _tied(entry: Entry) -> str:
+    """Which other rates will do."""
+    low, high = map(words.rate, entry["tie_interval"])
+    seeds = many(entry["n_seeds"], "seed")
+    return (
+        f"No neighbour ties with it at {seeds}."
+        if low == high
+        else f"{low} to {high} cannot be told from it at {seeds}."
+    )
+
+
+def _description(answer: Answer) -> Html:
+    """What the sweep file says of itself, with its lines."""
+    lines = answer.about["description"].splitlines()
+    return joined(*(part for line in lines for part in (tag("br"), line)[line is lines[0] :]))
 
 
 def _question(answer: Answer) -> str:
-    """What was asked, as a sentence."""
-    axes = answer.about["axes"]
-    varied = [_counted(key, len(axes[key])) for key in axes if key not in ("learning_rate", "seed", "dataset")]
-    each, on = f", for each of {' × '.join(varied)}," if varied else "", _listed([*answer.about["datasets"]])
-    rates = axes["learning_rate"]
-    if len(rates) == 1:
-        return f"How does learning rate {words.rate(rates[0])} do{each} on {on}?"
-    return f"Which of {len(rates):,} learning rates is best{each} on {on}?"
+    """What was asked, as a sentence; the axes are counted where the settings are their whole product."""
+    axes, on = answer.about["axes"], _listed([*answer.about["datasets"]])
+    varied = {key: len(axes[key]) for key in axes if key not in ("learning_rate", "seed", "dataset")}
+    rates, each = f"{len(axes['learning_rate']):,}", " × ".join(_counted(key, varied[key]) for key in varied)
+    if sum(answer.counts[key] for key in ("done", "new")) != math.prod(map(len, axes.values())):
+        n_settings = len(answer.entries)
+        each = many(n_settings, "setting") if n_settings > 1 else ""
+        by = [key for key in answer.about["settings"] if key in axes]
+        sizes = answer.ranking.groupby(by, dropna=False).size() if by else [len(answer.ranking)]
+        rates = " to ".join(f"{size:,}" for size in sorted({min(sizes, default=0), max(sizes, default=0)}))
+    each = f", for each of {each}," if each else ""
+    if len(axes["learning_rate"]) == 1:
+        return f"How does learning rate {words.rate(axes['learning_rate'][0])} do{each} on {on}?"
+    return f"Which of {rates} learning rates is best{each} on {on}?"
 
 
 def _counted(key: str, number: int) -> str:
@@ -106,15 +129,11 @@ def _facts(answer: Answer, entry: Entry) -> Html | None:
         return None
     rows = answer.rows(answer.ranking, entry)
     best = rows[rows["rank"] == 1].iloc[0]
-    write = words.alike([best["objective_mean"]])
-    interval = [best["objective_low"], best["objective_high"]]
-    known = all(value == value for value in interval)
-    facts = [
-        (answer.objective, write(best["objective_mean"]), f"95%: {' to '.join(map(write, interval))}" if known else "")
-    ]
+    mean, interval = interval_of(best)
+    facts = [(answer.objective, mean, f"95%: {interval}" if interval else "")]
     if entry.get("fitted_rate") is not None:
-        between = words.fitted_interval(entry["fitted_interval"])
-        facts.append(("fitted rate", words.fitted(entry["fitted_rate"]), f"95%: {between}"))
+        between = f"95%: {words.fitted_interval(entry['fitted_interval'])}" if entry["fitted_interval"] else ""
+        facts.append(("fitted rate", words.fitted(entry["fitted_rate"]), between))
     for key, name in (("test_accuracy", "test accuracy"), ("test_r2", "test R²"), ("test_macro_f1", "test macro-F1")):
         if entry.get(key) is not None:
             facts.append((name, words.score(entry[key]), "on rows that decided nothing"))
@@ -141,7 +160,7 @@ def _against(answer: Answer, act: Sequence[Entry]) -> Html | None:
         for check in answer.checks
         if not check.met
     ]
-    lines += [tag("li", f"{line.removeprefix(f'{EDGE} ')}.") for line in terminal.unfinished(answer)]
+    lines += [tag("li", f"{short(line.removeprefix(f'{EDGE} '))}.") for line in terminal.unfinished(answer)]
     lines += [tag("li", line) for line, _ in terminal.doubts(answer, act)] if act else []
     return tag("ul", *lines, class_="doubts") if lines else None
 
@@ -157,5 +176,5 @@ def _met(answer: Answer) -> Html | None:
 def described(answer: Answer) -> str:
     """The page in a sentence, for its title."""
     act: Sequence[Mapping[str, Any]] = terminal.best_of_each_dataset(answer.entries, 1)
-    told = _split(act[0])[0] if act else "no run is trained yet"
+    told = _act(act[0]) if act else "no run is trained yet"
     return f"{answer.about['name']}: {told}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lrsweep.report import words
+from lrsweep.report.page.markup import clean
 
 INK, MUTED, RULE, PAPER, SHADE, BAD = (f"var(--{name})" for name in ("ink", "muted", "rule", "paper", "shade", "bad"))
 N_COLOURS, N_STEPS, N_PACES = 8, 9, 12
@@ -39,12 +40,16 @@ class Key:
 
 @dataclass(frozen=True)
 class Mark:
-    """What a mark means; it switches the traces of this `layer`, where there is one. `icon` names it in page.js."""
+    """What a mark means; it switches the traces of this `layer`, where there is one. `icon` names it in page.js.
+
+    It is only told while one of its `groups` of traces is on; without groups always.
+    """
 
     icon: str
     name: str
     layer: str = ""
     on: bool = True
+    groups: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Picture:
     """A figure with all that is said of it. `label` names it where the reader chooses between several.
 
     `title` states the finding, `words` describe it to who cannot see it, `note` says what it leaves out. `narrow` is
-    what of the layout is different on a phone.
+    what of the layout is different on a phone. Of groups `s0`, `s1` and so on, the first `rows` have a row in each
+    strip; page.js gives the rows to others while those are on.
     """
 
     label: str
@@ -63,13 +69,14 @@ class Picture:
     marks: Sequence[Mark] = ()
     note: str = ""
     height: int = 400
+    rows: int = 0
     narrow: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The figure as page.js takes it."""
         drawn = self.figure.to_plotly_json()
         drawn["layout"].pop("template", None)
-        told = {name: getattr(self, name) for name in ("label", "title", "words", "note", "height")}
+        told = {name: getattr(self, name) for name in ("label", "title", "words", "note", "height", "rows")}
         keys = {"legend": [vars(key) for key in self.legend], "marks": [vars(mark) for mark in self.marks]}
         return told | keys | {"data": drawn["data"], "layout": drawn["layout"], "narrow": dict(self.narrow)}
 
@@ -115,12 +122,21 @@ def scale() -> list[list[Any]]:
 
 def plain(given: str) -> str:
     """Text in a figure, where Plotly would read tags."""
-    return html.escape(words.clean(given), quote=False)
+    return html.escape(clean(given), quote=False)
 
 
 def numbers(values: Iterable[float]) -> list[float | None]:
     """Values for a figure: five digits are more than anyone sees; what is not finite is not drawn."""
     return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]
+
+
+def same(value: Any) -> Any:
+    """What values have in common that are to share a row or a column: grids of one rate may differ in its last digit.
+
+    >>> same(0.0562341) == same(0.0562342), same(16), same("adam")
+    (True, 16.0, 'adam')
+    """
+    return value if isinstance(value, str) or value is None else float(f"{value:.4g}")
 
 
 def ticks(low: float, high: float, most: int = 9) -> tuple[list[float], list[str]]:
@@ -137,6 +153,12 @@ def ticks(low: float, high: float, most: int = 9) -> tuple[list[float], list[str
         if len(found) > 2:
             break
     return found, [words.rate(value) for value in found]
+
+
+def few_ticks(low: float, high: float) -> dict[str, Any]:
+    """What of a log axis is different on a phone, which has room for some five ticks."""
+    values, texts = ticks(low, high, 4)
+    return {"tickvals": values, "ticktext": texts}
 
 
 def even(low: float, high: float) -> list[float]:

@@ -4,15 +4,38 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
-from lrsweep.report.words import clean
-
 VOID = ("meta", "input", "link", "br")
+
+UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+"""Control characters, overrides of the direction of writing, and halves of characters."""
+
+MOST = 200
+"""Characters of a text that others wrote, such as an error's message, where it stands beside much else."""
 
 
 class Html(str):
     """Text that is HTML, made by the functions here and by nothing else."""
+
+
+def clean(given: str) -> str:
+    r"""Text on one line, without what a browser could take for more than text.
+
+    >>> clean("a\n\u3000b\x00\u202e"), clean("👩\u200d💻")
+    ('a  b��', '👩\u200d💻')
+    """
+    return UNSEEN.sub("�", re.sub(r"\s", " ", given))
+
+
+def short(given: str) -> str:
+    """As much of a text as there is room for.
+
+    >>> short("short"), len(short("long" * 100))
+    ('short', 200)
+    """
+    return given if len(given) <= MOST else f"{given[: MOST - 1]}…"
 
 
 def text(given: object) -> Html:

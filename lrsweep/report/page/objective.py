@@ -6,8 +6,10 @@ for the rates that are as good as the best.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from lrsweep.analysis.ranking import RATE
 from lrsweep.report import words
 from lrsweep.report.page import look
 from lrsweep.report.page.look import Key, Mark, Picture
-from lrsweep.report.page.shown import MOST_ON, Part, Setting
+from lrsweep.report.page.shown import MOST_ON, Part, Setting, interval_of
 from lrsweep.report.page.strips import Frame, as_good, failing, off, off_the_chart
 from lrsweep.report.words import many
 from lrsweep.vocabulary import Array
@@ -71,7 +73,8 @@ def _picture(answer: Answer, part: Part) -> Picture:
         marks=_marks(settings, frame, n_seeds),
         note=" ".join(left_out),
         height=CHART + 2 * ROW * frame.n_rows + 60,
-        narrow={"margin": {"l": 0, "r": 4, "t": 4, "b": 4}},
+        rows=frame.n_rows,
+        narrow={"margin": {"l": 0, "r": 4, "t": 4, "b": 4}, "xaxis": look.few_ticks(*frame.x)},
     )
 
 
@@ -175,10 +178,9 @@ def _diagnosis(given: object) -> str:
 
 def _said_of_rate(answer: Answer, setting: Setting, row: Mapping[Any, Any]) -> str:
     """What hovering over a mean tells."""
-    write = words.alike([row["objective_mean"]])
-    told = f"{look.plain(answer.objective)} {write(row['objective_mean'])}"
-    if math.isfinite(row["objective_low"]) and row["n_seeds"] > 1:
-        told += f" (95%: {write(row['objective_low'])} to {write(row['objective_high'])})"
+    mean, interval = interval_of(row)
+    told = f"{look.plain(answer.objective)} {mean}"
+    told += f" (95%: {interval})" if interval and row["n_seeds"] > 1 else ""
     verdict = "best of this setting" if row["rank"] == 1 else "tied with the best" if row["tied"] else ""
     lines = [f"<b>{look.plain(setting.name)}</b> at {words.rate(row[RATE])}", told]
     lines += [f"mean over {many(row['n_seeds'], 'seed')}" if row["n_seeds"] > 1 else "one seed", verdict]
@@ -213,6 +215,7 @@ def _layout(answer: Answer, frame: Frame) -> dict[str, Any]:
             ticks="outside",
             tickcolor=look.MUTED,
             ticklen=4,
+            tickangle=0,
         ),
         yaxis=look.axis(
             f"{answer.objective}{' (log scale)' if frame.log else score}",
@@ -228,17 +231,27 @@ def _layout(answer: Answer, frame: Frame) -> dict[str, Any]:
 
 def _marks(settings: Sequence[Setting], frame: Frame, n_seeds: int) -> list[Mark]:
     """What the marks mean, those that occur."""
-    marks = [Mark("dots", "a seed", "seeds")] if n_seeds > 1 else []
-    if any(setting.rates["objective_low"].notna().any() for setting in settings):
-        marks.append(Mark("band", "95% interval of the mean", "band", on=len(settings) <= MOST_BANDS))
-    if any(setting.entry.get("fitted_rate") for setting in settings):
-        marks.append(Mark("fitted", "fitted rate with its 95% interval", "fitted"))
-    marks += [Mark("line", "mean over seeds")] if n_seeds > 1 else []
-    if any(low < high for low, high in (setting.entry["tie_interval"] or (0, 0) for setting in settings)):
-        marks.append(Mark("tie", "rates that cannot be told from the best"))
-    there = {mark for setting in settings for mark in off(setting, frame)}
-    marks += [Mark(mark, name) for mark, name in OFF.items() if mark in there]
-    return [*marks, Mark("wall", "not tried")]
+    found = [
+        (Mark("dots", "a seed", "seeds"), [n_seeds > 1] * len(settings)),
+        (
+            Mark("band", "95% interval of the mean", "band", on=len(settings) <= MOST_BANDS),
+            [bool(setting.rates["objective_low"].notna().any()) for setting in settings],
+        ),
+        (
+            Mark("fitted", "fitted rate with its 95% interval", "fitted"),
+            [setting.entry.get("fitted_rate") is not None for setting in settings],
+        ),
+        (Mark("line", "mean over seeds"), [n_seeds > 1] * len(settings)),
+        (
+            Mark("tie", "rates that cannot be told from the best"),
+            [low < high for low, high in (setting.entry["tie_interval"] or (0, 0) for setting in settings)],
+        ),
+    ]
+    there = [off(setting, frame) for setting in settings]
+    found += [(Mark(mark, name), [mark in own for own in there]) for mark, name in OFF.items()]
+    groups = [setting.group for setting in settings]
+    told = [replace(mark, groups=[*itertools.compress(groups, has)]) for mark, has in found if any(has)]
+    return [*told, Mark("wall", "not tried")]
 
 
 def _title(answer: Answer, settings: Sequence[Setting]) -> str:

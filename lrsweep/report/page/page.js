@@ -2,7 +2,7 @@
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
-const NARROW = 600;
+const NARROW = 600, WIDE = 900;
 const FOLDED = 12, UNFOLDED = 8; // a legend with more entries than the one shows as many as the other at first
 const CONFIG = { displayModeBar: false, displaylogo: false, doubleClick: false, showTips: false };
 
@@ -89,6 +89,15 @@ function figure(element) {
     element.querySelector(".note").textContent = own.note;
     switches(element.querySelector(".legend"), own.legend.map((key) => [key.group, key.name, swatch(key)]), state.off);
     switches(element.querySelector(".marks"), own.marks.map((m) => [m.layer, m.name, icon([ICONS[m.icon]])]), state.layers);
+    told();
+  }
+
+  /** Whether a mark stands for anything that is on. */
+  const occurs = (mark) => !mark.groups.length || mark.groups.some((group) => !state.off.has(group));
+
+  function told() {
+    const signs = element.querySelector(".marks").children;
+    variants[state.at].marks.forEach((mark, i) => { signs[i].hidden = !occurs(mark); });
   }
 
   /** Buttons that put what they stand for into a set of what is off, and take it out; without a key a mere sign. */
@@ -99,6 +108,7 @@ function figure(element) {
       button.addEventListener("click", () => {
         if (!off.delete(key)) off.add(key);
         button.setAttribute("aria-pressed", String(!off.has(key)));
+        told();
         draw();
       });
       return button;
@@ -120,16 +130,37 @@ function figure(element) {
     return more;
   }
 
-  /** What is switched on; names that only a wide figure has room for are left out of a narrow one. */
-  const traces = (width) => variants[state.at].data.map((trace) => ({
-    ...trace,
-    visible: !state.off.has(trace.legendgroup) && !state.layers.has(trace.meta) && trace.meta !== (width < NARROW ? "wide" : "narrow"),
-  }));
+  /** The rows of the strips, by group: each has its own, unless one beyond the last row is on; then all move up. */
+  function seated() {
+    const { legend, rows } = variants[state.at];
+    const on = legend.map((key, number) => [key.group, number]).filter(([group]) => !state.off.has(group));
+    if (!rows || on.every(([, number]) => number < rows)) return { up: new Map(), rows };
+    return { up: new Map(on.map(([group, number], row) => [group, number - row])), rows: Math.max(rows, on.length) };
+  }
+
+  /** What is switched on; names that there is no room for, in a narrow figure or between many rows, are left out. */
+  function traces(width) {
+    const { up, rows } = seated();
+    const crowded = rows > variants[state.at].rows;
+    const room = width < NARROW ? "narrow" : width < WIDE ? "middle" : "wide";
+    return variants[state.at].data.map((trace) => {
+      const fits = trace.mode !== "text" || (trace.meta === room && !crowded);
+      const visible = !state.off.has(trace.legendgroup) && !state.layers.has(trace.meta) && fits;
+      const by = trace.yaxis === "y2" || trace.yaxis === "y3" ? up.get(trace.legendgroup) || 0 : 0;
+      return by ? { ...trace, visible, y: trace.y.map((y) => y + by) } : { ...trace, visible };
+    });
+  }
+
+  /** The layout, with as many rows in the strips as are taken. */
+  function laid(own) {
+    const { rows } = seated();
+    return rows ? merged(own.layout, { yaxis2: { range: [-rows, 0] }, yaxis3: { range: [-rows, 0] } }) : own.layout;
+  }
 
   function draw() {
     const own = variants[state.at];
     const width = canvas.clientWidth;
-    const layout = merged({ ...own.layout, height: own.height, width }, width < NARROW ? own.narrow : {});
+    const layout = merged({ ...laid(own), height: own.height, width }, width < NARROW ? own.narrow : {});
     canvas.style.height = `${layout.height}px`;
     const style = getComputedStyle(document.documentElement);
     return Plotly.react(canvas, painted(traces(width), style), painted(layout, style), CONFIG);
@@ -141,10 +172,10 @@ function figure(element) {
     const probe = document.body.appendChild(make("i", { class: "light" }));
     const style = getComputedStyle(probe);
     const title = wrapped(own.title, 88);
-    const marks = wrapped(own.marks.filter((mark) => !state.layers.has(mark.layer)).map((mark) => `${CALLED[mark.icon]} ${mark.name}`).join(" · "), 140);
+    const marks = wrapped(own.marks.filter((mark) => occurs(mark) && !state.layers.has(mark.layer)).map((mark) => `${CALLED[mark.icon]} ${mark.name}`).join(" · "), 140);
     const small = `<span style="font-size:12px;color:${style.getPropertyValue("--muted")}">${marks.join("<br>")}</span>`;
     const above = 40 + 20 * title.length + 17 * marks.length;
-    const layout = merged(own.layout, {
+    const layout = merged(laid(own), {
       showlegend: own.legend.length > 0, paper_bgcolor: "var(--paper)", margin: { l: 24, r: 24, t: above, b: 24 },
       title: { text: `${title.join("<br>")}<br>${small}`, x: 0, xref: "paper", y: 1, yref: "container", yanchor: "top", pad: { t: 24 }, font: { size: 17 } },
       legend: { orientation: "h", y: -0.14, yanchor: "top", x: 0, font: { size: 12 } },
@@ -241,7 +272,8 @@ function runs(section) {
     const one = value(column, i);
     return one === null ? "–" : typeof one === "number" ? number(one) : one;
   };
-  const searched = Array.from({ length: n }, (_, i) => columns.map((column) => written(column, i)).join(" ").toLowerCase());
+  const sought = columns.filter((column) => column.searched);
+  const searched = Array.from({ length: n }, (_, i) => sought.map((column) => written(column, i).toLowerCase()));
   const sorting = { by: -1, down: false };
 
   /** Four digits, as a person reads them. */
@@ -260,16 +292,25 @@ function runs(section) {
     return sorting.down ? -way : way;
   }
 
+  /** A part that is a number is a whole cell, or 1 would find 0.01; others are anywhere. */
+  const found = (cells, part) => cells.some(Number.isNaN(Number(part)) ? (cell) => cell.includes(part) : (cell) => cell !== "" && Number(cell) === Number(part));
+
+  /** How many runs are shown, of those that fit, of all. */
+  function counted(fitting) {
+    const [shown, fit, all] = [Math.min(fitting, SHOWN), fitting, n].map((one) => one.toLocaleString("en"));
+    if (fitting <= SHOWN) return fitting === n ? `${all} runs` : `${fit} of ${all} runs`;
+    return fitting === n ? `the first ${shown} of ${all} runs` : `the first ${shown} of ${fit} that fit, of ${all} runs`;
+  }
+
   function show() {
     const parts = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const fits = (i) => (!only.value || value(columns[status], i) === only.value) && parts.every((part) => searched[i].includes(part));
-    const found = Array.from({ length: n }, (_, i) => i).filter(fits);
-    if (sorting.by >= 0) found.sort((i, j) => before(columns[sorting.by], i, j) || i - j);
-    body.replaceChildren(...found.slice(0, SHOWN).map((i) => make("tr", {}, ...columns.map(
+    const fits = (i) => (!only.value || value(columns[status], i) === only.value) && parts.every((part) => found(searched[i], part));
+    const kept = Array.from({ length: n }, (_, i) => i).filter(fits);
+    if (sorting.by >= 0) kept.sort((i, j) => before(columns[sorting.by], i, j) || i - j);
+    body.replaceChildren(...kept.slice(0, SHOWN).map((i) => make("tr", {}, ...columns.map(
       (column) => make("td", column.right ? { class: "right" } : {}, written(column, i)),
     ))));
-    const first = found.length > SHOWN ? `the first ${SHOWN} of ` : "";
-    told.textContent = `${first}${found.length.toLocaleString("en")} of ${n.toLocaleString("en")} runs`;
+    told.textContent = counted(kept.length);
   }
 
   heads.forEach((head, at) => head.querySelector("button").addEventListener("click", () => {
@@ -299,9 +340,13 @@ async function begin() {
   const table = document.querySelector("#runs");
   if (table) runs(table);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  const printed = (theme) => () => { document.documentElement.dataset.theme = theme; redraw(); };
-  addEventListener("beforeprint", printed("light"));
-  addEventListener("afterprint", printed(""));
+  const printed = (theme, on) => () => {
+    document.documentElement.dataset.theme = theme;
+    document.documentElement.classList.toggle("paper", on);
+    redraw();
+  };
+  addEventListener("beforeprint", printed("light", true));
+  addEventListener("afterprint", printed("", false));
   let width = document.documentElement.clientWidth;
   let waiting = 0;
   addEventListener("resize", () => {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
 from lrsweep.report import words
-from lrsweep.report.page.markup import Html, data, tag
+from lrsweep.report.page.markup import Html, clean, data, short, tag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +35,20 @@ METRICS = (
 )
 
 
-def runs(answer: Answer) -> Html | None:
-    """The section with the table; page.js fills it."""
+PRINTED = 40, 9
+"""Rows and columns of the table that are printed, as page.css has them."""
+
+
+def runs(answer: Answer, runs_csv: str) -> Html | None:
+    """The section with the table; page.js fills it. `runs_csv` is where the file is, seen from the page."""
     kept, left_out = _kept(answer)
     if not len(kept):
         return None
     columns = [*_columns(answer, kept)]
     statuses = [column["title"] for column in columns].index("status")
+    whole = ("All runs with every column: ", tag("a", "runs.csv", href=quote(os.fsencode(runs_csv))), ".")
+    cut = len(kept) > PRINTED[0] or len(columns) > PRINTED[1]
+    printed = f"On paper: the first {PRINTED[0]} rows and {PRINTED[1]} columns."
     heads = [
         tag(
             "th",
@@ -62,9 +71,8 @@ def runs(answer: Answer) -> Html | None:
     return tag(
         "section",
         tag("h2", "Runs"),
-        tag(
-            "p", left_out, " All runs with every column: ", tag("a", "runs.csv", href="runs.csv"), " beside this page."
-        ),
+        tag("p", f"{left_out} " if left_out else None, *whole),
+        tag("p", printed, class_="on-paper") if cut else None,
         filters,
         tag("div", table, class_="scroll", tabindex=0, role="group", aria_label="Runs"),
         data("runs", {"columns": columns, "n": len(kept), "status": statuses}),
@@ -96,12 +104,12 @@ def _columns(answer: Answer, kept: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for key in varied:
         yield _texts(key.split(".")[-1], kept[key])
     yield _texts("learning rate", kept["learning_rate"], words.rate)
-    yield _numbers("seed", kept["seed"])
+    yield _numbers("seed", kept["seed"]) | {"searched": True}
     for name in metrics:
         if name in kept and kept[name].notna().any():
             yield _numbers(name, kept[name])
     if (kept["reason"].fillna("") != "").any():
-        yield _texts("reason", kept["reason"].fillna(""))
+        yield _texts("reason", kept["reason"], short)
 
 
 def _numbers(title: str, values: pd.Series[Any]) -> dict[str, Any]:
@@ -112,11 +120,11 @@ def _numbers(title: str, values: pd.Series[Any]) -> dict[str, Any]:
 
 
 def _texts(title: str, values: pd.Series[Any], write: Any = words.value) -> dict[str, Any]:
-    """Values that are few or no numbers, each told once."""
+    """Values that are few or no numbers, each told once; the filter finds them. What does not exist is None."""
     positions, distinct = values.factorize(use_na_sentinel=False)
-    plain = [None if value != value else value for value in distinct.tolist()]
-    texts = [words.clean(write(value)) if value is not None else words.NOTHING for value in plain]
-    column = {"title": title, "values": positions.tolist(), "texts": texts}
+    plain = [None if value != value or value == "" else value for value in distinct.tolist()]
+    texts = [None if value is None else clean(write(value)) for value in plain]
+    column = {"title": title, "values": positions.tolist(), "texts": texts, "searched": True}
     numeric = all(value is None or isinstance(value, int | float) for value in plain)
     return column | {"right": numeric} | ({"order": [*map(_finite, plain)]} if numeric else {})
 

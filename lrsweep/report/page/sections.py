@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lrsweep.analysis.cards.tables import epochs_table, rates_table
 from lrsweep.analysis.cost import cost_sentences
 from lrsweep.analysis.ranking import RATE
 from lrsweep.report import tables, words
-from lrsweep.report.page import by_epoch, charts, objective
+from lrsweep.report.page import by_epoch, charts, look, objective
 from lrsweep.report.page.blocks import chooser, figure, part, table
 from lrsweep.report.page.markup import Html, tag
-from lrsweep.report.page.shown import Curves, Part, Setting, parts
+from lrsweep.report.page.shown import Curves, Part, Setting
 from lrsweep.report.words import many
 from lrsweep.vocabulary import DIVERGED
 
@@ -37,13 +36,12 @@ LEAST_TELLING = 7
 ELSEWHERE = ("rank", "seeds", "steps to target", "evidence")
 """Columns that would say again what the page says elsewhere."""
 
-MOST_ROWS, MOST_RATES = 50, 60
+MOST_RATES = 60
 """Of the diagnosis."""
 
 
-def by_rate(answer: Answer) -> Html:
+def by_rate(answer: Answer, shown: Sequence[Part]) -> Html:
     """The figure, and the settings in a table."""
-    shown = parts(answer)
     pictures = objective.pictures(answer, shown)
     entries = [setting.entry for one in shown for setting in one.settings]
     columns = [column for column in tables.settings_table(answer, entries, None) if column.spare <= LEAST_TELLING]
@@ -60,35 +58,39 @@ def by_rate(answer: Answer) -> Html:
     )
 
 
-def in_detail(answer: Answer) -> Html | None:
+def in_detail(answer: Answer, shown: Sequence[Part]) -> Html | None:
     """The curves of one setting, and its rates in tables."""
-    several = len(answer.about["datasets"]) > 1
-    shown = [(one, setting) for one in parts(answer) for setting in one.settings]
-    labels = [f"{one.dataset}: {setting.name}" if several else setting.name for one, setting in shown]
+    settings, labels = [setting for one in shown for setting in one.settings], [*_labels(shown)]
     curves = Curves(answer.curves)
-    pictures = [by_epoch.picture(setting, curves) for _, setting in shown]
-    drawn = [picture for picture in pictures if picture]
+    pictures = by_epoch.pictures(settings, labels, curves)
     return tag(
         "section",
         tag("h2", "Rate by rate", class_="kicker"),
         chooser("setting", "Setting", labels),
-        figure("curves", drawn, "setting", lead=True) if len(drawn) == len(shown) else None,
-        *(part("setting", at, *_rates(answer, setting, curves)) for at, (_, setting) in enumerate(shown)),
+        figure("curves", pictures, "setting", lead=True) if pictures else None,
+        *(part("setting", at, *_rates(answer, setting, curves)) for at, setting in enumerate(settings)),
         id="detail",
     )
 
 
+def _labels(shown: Sequence[Part]) -> Iterator[str]:
+    """The settings' names, with the dataset where there are several."""
+    for one in shown:
+        yield from (f"{one.dataset}: {setting.name}" if len(shown) > 1 else setting.name for setting in one.settings)
+
+
 def _rates(answer: Answer, setting: Setting, curves: Curves) -> Iterator[Html | None]:
     """What each rate cost and came to; the evidence of its diagnosis stands in the grid of diagnoses."""
-    best = [row == 1 for row in setting.rates["rank"]]
-    columns = [column for column in tables.rates_table(answer, setting.entry) if column.title not in ELSEWHERE]
-    there = [column.title for column in columns]
-    columns += [column for column in tables.tabled(rates_table(setting.rates)) if column.title not in there]
+    best = [row == 1 and setting.entry["best_rate"] is not None for row in setting.rates["rank"]]
+    own = curves.rows(setting.runs["run_id"])
+    (_, columns), (_, means), *epochs = tables.rate_tables(answer, setting.entry, own)
+    columns = [column for column in columns if column.title not in ELSEWHERE]
+    there = {column.title for column in columns}.union(ELSEWHERE)
+    columns += [column for column in means if column.title not in there]
     columns = [column for column in columns if any(cell.strip() not in ("", words.NOTHING) for cell in column.cells)]
-    epochs = tables.tabled(epochs_table(setting.runs, curves.rows(setting.runs["run_id"])))
     yield from (tag("p", sentence) for sentence in cost_sentences(setting.rates, answer.objective))
     yield table(columns, "Each rate, mean over seeds", best, compact=True)
-    yield table(epochs, "Score by epoch, mean over seeds", best, compact=True)
+    yield from (table(told, f"{title[:1].upper()}{title[1:]}", best, compact=True) for title, told in epochs)
 
 
 def cards(answer: Answer) -> Iterator[Html]:
@@ -112,10 +114,9 @@ def _card(card: Card, name: str) -> Html:
     )
 
 
-def diagnosis(answer: Answer) -> Html | None:
+def diagnosis(answer: Answer, shown: Sequence[Part]) -> Html | None:
     """A row per setting, a cell per rate: letter, colour, and the evidence on looking closer."""
-    shown = parts(answer, MOST_ROWS)
-    rates = sorted({rate for one in shown for setting in one.settings for rate in setting.rates[RATE]})
+    rates = sorted({look.same(rate) for one in shown for setting in one.settings for rate in setting.rates[RATE]})
     if not shown or all(words.missing(given) for given in answer.ranking["diagnosis"]):
         return None
     left_out = len(answer.entries) - sum(len(one.settings) for one in shown)
@@ -144,18 +145,15 @@ def diagnosis(answer: Answer) -> Html | None:
 
 def _grid(shown: Sequence[Part], rates: Sequence[float]) -> Html:
     heads = [tag("th", words.rate(rate), scope="col") for rate in rates]
-    several = len(shown) > 1
-    rows = [
-        _row(setting, f"{one.dataset}: {setting.name}" if several else setting.name, rates, at == number == 0)
-        for at, one in enumerate(shown)
-        for number, setting in enumerate(one.settings)
-    ]
+    settings = [setting for one in shown for setting in one.settings]
+    named = enumerate(zip(settings, _labels(shown), strict=True))
+    rows = [_row(setting, label, rates, first=at == 0) for at, (setting, label) in named]
     head = tag("thead", tag("tr", tag("th", "learning rate", scope="col"), *heads))
     return tag("table", head, tag("tbody", *rows), class_="grid")
 
 
 def _row(setting: Setting, name: str, rates: Sequence[float], first: bool) -> Html:
-    by_rate = {row[RATE]: row for row in setting.rates.to_dict("records")}
+    by_rate = {look.same(row[RATE]): row for row in setting.rates.to_dict("records")}
     stop = next(rate for rate in rates if rate in by_rate) if first and any(rate in by_rate for rate in rates) else None
     cells = [_sign(name, by_rate[rate], rate == stop) if rate in by_rate else tag("td") for rate in rates]
     return tag("tr", tag("th", name, scope="row"), *cells)

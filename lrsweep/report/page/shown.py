@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 MOST_SETTINGS = 40
 """In figures and in what a reader can choose; the best of each dataset."""
+
+MOST_ROWS = 50
+"""Settings whose diagnosis is told."""
+
+FAR = 100
+"""Numbers of an interval that differ more than so many times have no decimals in common."""
 
 MOST_ON = 8
 """Settings that a figure shows before anyone asks for more: as many as there are colours."""
@@ -59,7 +66,13 @@ class Part:
     n_settings: int
 
 
-def parts(answer: Answer, most: int = MOST_SETTINGS) -> list[Part]:
+def first(shown: Sequence[Part], most: int) -> list[Part]:
+    """The parts with fewer settings, as many of each dataset as of any other."""
+    each = max(1, most // max(1, len(shown)))
+    return [replace(one, settings=one.settings[:each]) for one in shown]
+
+
+def parts(answer: Answer, most: int) -> list[Part]:
     """What is shown of each dataset, since losses compare only within one."""
     by_dataset: dict[str, list[Entry]] = {}
     only = next(iter(answer.about["datasets"]))
@@ -83,6 +96,24 @@ def _names(answer: Answer, entries: Sequence[Entry]) -> list[str]:
     """The settings in few words, without the dataset that they share."""
     own = [{**entry, "setting": {k: v for k, v in entry["setting"].items() if k != "dataset"}} for entry in entries]
     return words.labels(answer, own)
+
+
+def interval_of(row: Mapping[Any, Any] | pd.Series[Any]) -> tuple[str, str]:
+    """A row's mean objective and the 95% interval round it, which is empty where there is none.
+
+    Ends that are far from the mean have digits of their own.
+
+    >>> interval_of({"objective_mean": 0.104, "objective_low": 0.098, "objective_high": 0.11})
+    ('0.104', '0.098 to 0.110')
+    >>> interval_of({"objective_mean": 1.25, "objective_low": 0.00041, "objective_high": 2122.0})
+    ('1.25', '0.00041 to 2120')
+    """
+    mean, low, high = (float(row[f"objective_{name}"]) for name in ("mean", "low", "high"))
+    write = words.alike([mean])
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return write(mean), ""
+    far = max(map(abs, (low, mean, high))) > FAR * min(map(abs, (low, mean, high)))
+    return write(mean), " to ".join(words.rate(end) if far else write(end) for end in (low, high))
 
 
 def spread(positions: Sequence[int], most: int, always: int | None = None) -> list[int]:

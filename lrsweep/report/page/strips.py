@@ -13,6 +13,7 @@ import numpy as np
 from lrsweep.analysis.ranking import RATE
 from lrsweep.report import words
 from lrsweep.report.page import look
+from lrsweep.report.page.markup import short
 from lrsweep.report.page.shown import Setting, spread
 from lrsweep.report.words import many
 from lrsweep.vocabulary import Array
@@ -28,10 +29,19 @@ MARKS = {"lost": "x", "above": "triangle-up", "below": "triangle-down"}
 LEAST_ROOM, MOST_ROOM = 0.42, 0.62
 """Shares of the width: a name stands left of what it names from the one on, and right of it up to the other."""
 
+WIDTHS = {"wide": 840, "middle": 540, "narrow": 200}
+"""How wide the chart is at least, in px, from a large screen to a phone; page.js picks."""
+
+LETTER, GAP = 5.8, 16
+"""Widths in px: of a letter on average, and of what is left free round a name."""
+
 
 @dataclass(frozen=True)
 class Frame:
-    """Where things go: ends of the rates tried, of the x axis and of the y axis, and the rows for settings."""
+    """Where things go: ends of the rates tried, of the x axis and of the y axis, and the rows for settings.
+
+    A setting beyond the last row waits below, until page.js gives it the row of one that is off.
+    """
 
     rates: tuple[float, float]
     x: tuple[float, float]
@@ -46,8 +56,8 @@ class Frame:
         return low, high
 
     def row(self, setting: Setting) -> float:
-        """The middle of a setting's row, from 0 (top) to `n_rows`."""
-        return setting.number % self.n_rows + 0.5
+        """The middle of a setting's row, from 0 (top)."""
+        return setting.number + 0.5
 
     def along(self, rate: float) -> float:
         """Where a rate lies on the x axis, from 0 to 1."""
@@ -76,7 +86,8 @@ def as_good(setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:
         }
     fitted, interval = entry.get("fitted_rate"), entry.get("fitted_interval")
     if fitted is not None:
-        said = f"<b>{name}</b>: fitted {words.fitted(fitted)}<br>95%: {words.fitted_interval(interval)}"
+        said = f"<b>{name}</b>: fitted {words.fitted(fitted)}"
+        said += f"<br>95%: {words.fitted_interval(interval)}" if interval else ""
         ends = interval or [fitted, fitted]
         thin = {"color": look.INK, "width": 1.2}
         yield base | {"meta": "fitted", "x": [*ends], "y": [row, row], "line": thin, "hovertext": said}
@@ -91,7 +102,7 @@ def as_good(setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:
     yield base | {"mode": "markers", "x": [best], "y": [row], "marker": marker, "hovertext": told}
     ends = [best, *(ties or ()), *(interval or ()), *([fitted] if fitted else ())]
     right = frame.along(max(ends)) < MOST_ROOM
-    yield from _named(setting, frame, "y3", max(ends) if right else min(ends), right, [words.rate(best)])
+    yield from _named(setting, frame, "y3", (min(ends), max(ends)), right, [words.rate(best)])
 
 
 def failing(setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:
@@ -118,9 +129,9 @@ def failing(setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:
         first = min([regions[0][1], *(int(np.searchsorted(rates, rate)) for rate in marked if rate > rates[0])])
         start = _edge(rates, first, frame)
         if first > 0:
-            yield from _named(setting, frame, "y2", start, frame.along(start) < LEAST_ROOM, told)
+            yield from _named(setting, frame, "y2", (start, start), frame.along(start) < LEAST_ROOM, told)
         elif setting.entry["best_rate"] is None:  # no room among the marks, but below there is nothing else to say
-            yield from _named(setting, frame, "y3", start, True, told)
+            yield from _named(setting, frame, "y3", (start, start), True, told)
 
 
 def _regions(setting: Setting) -> list[tuple[str, int]]:
@@ -135,17 +146,24 @@ def _regions(setting: Setting) -> list[tuple[str, int]]:
 
 
 def _named(
-    setting: Setting, frame: Frame, axis: str, x: float, right: bool, told: Sequence[str]
+    setting: Setting, frame: Frame, axis: str, ends: tuple[float, float], right: bool, told: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """What stands in a setting's row, right or left of a place: on a phone the first part without the name."""
+    """What stands in a setting's row beside what it names, rather `right` or left: on a phone without the name.
+
+    Where there is no room for it, only the first part; where there is none for that, nothing.
+    """
     name = _short(setting.name) + (" " if axis == "y3" else ": ") if frame.n_rows > 1 else ""
-    for where, text in (("wide", name + ", ".join(told)), ("narrow", told[0])):
-        yield {
-            **{"meta": where, "yaxis": axis, "mode": "text", "hoverinfo": "skip"},
-            **{"x": [x], "y": [-frame.row(setting)], "text": [f"  {text}  "]},
-            "textposition": "middle right" if right else "middle left",
-            "textfont": {"color": look.inked(setting.number), "size": 11},
-        }
+    for where, width in WIDTHS.items():
+        rooms = {False: width * frame.along(ends[0]) - GAP, True: width * (1 - frame.along(ends[1])) - GAP}
+        texts = [told[0]] if where == "narrow" else [name + ", ".join(told), told[0]]
+        fits = [(text, side) for text in texts for side in (right, not right) if len(text) * LETTER <= rooms[side]]
+        for text, side in fits[:1]:
+            yield {
+                **{"meta": where, "yaxis": axis, "mode": "text", "hoverinfo": "skip"},
+                **{"x": [ends[side]], "y": [-frame.row(setting)], "text": [f"  {look.plain(text)}  "]},
+                "textposition": "middle right" if side else "middle left",
+                "textfont": {"color": look.inked(setting.number), "size": 11},
+            }
 
 
 def _edge(rates: Array, at: int, frame: Frame) -> float:
@@ -156,7 +174,7 @@ def _edge(rates: Array, at: int, frame: Frame) -> float:
 
 
 def _short(name: str, most: int = 40) -> str:
-    return look.plain(name if len(name) <= most else f"{name[: most - 1]}…")
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def off_the_chart(answer: Answer, setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:
@@ -191,6 +209,6 @@ def _said_of_mark(answer: Answer, setting: Setting, mark: str, rate: float, runs
     which = f"seed {', '.join(map(str, seeds))}{', …' if len(seeds) < len(runs) else ''}"
     start = f"<b>{look.plain(setting.name)}</b> at {words.rate(rate)}<br>{len(runs)} of {many(total, 'seed')}"
     if mark == "lost":
-        return f"{start} lost ({which})<br>{look.plain(next(filter(None, runs['reason'].fillna('')), ''))}"
+        return f"{start} lost ({which})<br>{look.plain(short(next(filter(None, runs['reason'].fillna('')), '')))}"
     furthest = runs["value"].max() if mark == "above" else runs["value"].min()
     return f"{start} off the scale ({which})<br>{look.plain(answer.objective)} as far as {furthest:.3g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from lrsweep.analysis.fit import Fit
 from lrsweep.analysis.profiles import Profile
 from lrsweep.analysis.ranking import (
+    SMALLEST,
     lower_is_better,
     objective_column,
     setting_numbers,
@@ -26,7 +27,7 @@ Value = tuple[Scalar | None, ...]
 
 
 @dataclass(frozen=True)
-class Findings:
+class Material:
     """What cards are made from: the runs, a row per setting and rate, and the document of recommendation.json.
 
     `profiles` and `fits` have an entry per setting, in order of appearance in `runs` and `ranking`.
@@ -44,21 +45,22 @@ class Findings:
 class Standing:
     """One setting: how its K rates came out over its S seeds.
 
-    `place` is its place in the recommendation, 0 the best, and `told` its entry there. `means` (K,) is the objective,
-    infinitely bad where a seed is lost; `steady` (K,) the rates at which none is lost or ends above its untrained loss.
-    `best` is the index of the best rate, None where no run finished, and `interval` the objective's there. `untrained`
-    is the initial training loss.
+    `place` is its place in the recommendation, 0 the best, and `entry` what stands there. `means` (K,) is the
+    objective, infinitely bad where a seed is lost; `steady` (K,) the rates at which none is lost or ends above its
+    untrained loss. `best` is the index of the best rate, None where no run finished, `interval` the objective's there,
+    and `failed` whether a run there failed or crashed. `untrained` is the initial training loss.
     """
 
     setting: Mapping[str, Scalar | None]
     place: int
-    told: Mapping[str, Any]
+    entry: Mapping[str, Any]
     profile: Profile
     fit: Fit
     means: Array
     steady: Array
     best: int | None
     interval: tuple[float, float]
+    failed: bool
     n_train: float
     untrained: float
     epochs_to_target: float
@@ -67,6 +69,11 @@ class Standing:
     def objective(self) -> float:
         """At the best rate."""
         return float("nan") if self.best is None else float(self.means[self.best])
+
+    @property
+    def whole(self) -> bool:
+        """Whether every seed finished at the best rate."""
+        return bool(np.isfinite(self.objective))
 
     @property
     def bracketed(self) -> bool:
@@ -107,13 +114,26 @@ class Family:
 
 @dataclass(frozen=True)
 class Board:
-    """The standings on one dataset, with what they are ranked by; `dataset` is empty where the sweep has just one."""
+    """The standings on one dataset, with what they are ranked by; `dataset` is empty where the sweep has just one.
+
+    `resolution` is what one validation row makes of a score; of losses 0.
+    """
 
     dataset: str
     metric: str
     lower: bool
+    resolution: float
     standings: Sequence[Standing]
-    found: Findings
+    material: Material
+
+    def errors(self, means: Array) -> Array:
+        """What has a ratio: a loss as it is, of a score (at most 1) what is missing to 1, half a row at least."""
+        return np.maximum(means if self.lower else 1 - means, self.no_error)
+
+    @property
+    def no_error(self) -> float:
+        """The error where none is left."""
+        return max(self.resolution / 2, SMALLEST)
 
     def families(self, axis: Axis) -> list[Family]:
         """The families of an axis that have two values of it or more, the one with the best setting first."""
@@ -127,7 +147,7 @@ class Board:
     def axes(self) -> list[Axis]:
         """The axes in the sweep's order; what varies with another as one is joined to that, and has none of its own."""
         owners: dict[str, list[str]] = {}
-        for column in varying(self.found.about):
+        for column in varying(self.material.about):
             owners.setdefault(column.partition(".")[0], []).append(column)
         owners.pop("dataset", None)
         values = {
@@ -154,47 +174,69 @@ def one_to_one(values: Mapping[str, Sequence[Value]], name: str, other: str) -> 
     return len(pairs) == len({*values[name]}) == len({*values[other]})
 
 
-def boards(found: Findings) -> list[Board]:
+def boards(material: Material) -> Iterator[Board]:
     """A board per dataset, in the sweep's order."""
     groups: dict[str, list[Standing]] = {}
-    for one in standings(found):
+    for one in standings(material):
         groups.setdefault(str(one.setting.get("dataset", "")), []).append(one)
-    metric = objective_column(found.about)
-    return [Board(dataset, metric, lower_is_better(metric), group, found) for dataset, group in groups.items()]
+    metric = objective_column(material.about)
+    for dataset, group in groups.items():
+        step = resolution(material, dataset, metric)
+        yield Board(dataset, metric, lower_is_better(metric), step, group, material)
 
 
-def standings(found: Findings) -> Iterable[Standing]:
+def resolution(material: Material, dataset: str, metric: str) -> float:
+    """What one validation row makes of a score; 0 of what is not counted in rows, and where it is not known."""
+    counted = metric.partition("@")[0].endswith(("_accuracy", "_f1"))
+    if not counted or "validation" not in material.runs or material.runs.empty:
+        return 0.0
+    known = material.about["datasets"]
+    share = float(material.runs["validation"].iloc[0])
+    n_rows = int(known.get(dataset, next(iter(known.values())))["n_rows"])
+    return 1 / max(1, round(share * n_rows))
+
+
+def standings(material: Material) -> Iterable[Standing]:
     """The standing of each setting, in order of appearance."""
-    if not found.profiles:
+    if not material.profiles:
         return
-    places = {tuple(entry["setting"].items()): place for place, entry in enumerate(found.recommendation["settings"])}
-    ranking, n_train, untrained = found.ranking, *_of_settings(found)
-    columns = ("rank", "n_lost", "n_shaky", "n_seeds", "objective_mean", "epochs_to_target")
+    entries = material.recommendation["settings"]
+    places = {tuple(entry["setting"].items()): place for place, entry in enumerate(entries)}
+    ranking, n_train, untrained = material.ranking, *_of_settings(material)
+    columns = ("rank", "n_lost", "n_failed", "n_shaky", "n_seeds", "objective_mean", "epochs_to_target")
     low, high = (ranking[f"objective_{end}"].to_numpy() for end in ("low", "high"))
-    rank, lost, shaky, seeds, mean, epochs = (ranking[column].to_numpy() for column in columns)
+    rank, lost, failed, shaky, seeds, mean, epochs = (ranking[column].to_numpy() for column in columns)
     end = 0
-    for number, (profile, fit) in enumerate(zip(found.profiles, found.fits, strict=True)):
+    for number, (profile, fit) in enumerate(zip(material.profiles, material.fits, strict=True)):
         start, end = end, end + len(profile.rates)
         best = start + int(rank[start:end].argmin())
         place = places[tuple(profile.setting.items())]
         yield Standing(
             setting=profile.setting,
             place=place,
-            told=found.recommendation["settings"][place],
+            entry=entries[place],
             profile=profile,
             fit=fit,
             means=mean[start:end],
             steady=shaky[start:end] == 0,
-            best=best - start if lost[best] < seeds[best] else None,
+            best=int(best - start) if lost[best] < seeds[best] else None,
             interval=(float(low[best]), float(high[best])),
+            failed=bool(failed[best] > 0),
             n_train=float(n_train[number]),
             untrained=float(untrained[number]),
             epochs_to_target=float(epochs[best]),
         )
 
 
-def _of_settings(found: Findings) -> tuple[Array, Array]:
-    """The mean number of training rows and the mean untrained loss of each setting."""
-    told = found.runs.reindex(columns=["n_train", "initial_loss"]).astype(float)
-    means = told.groupby(np.broadcast_to(setting_numbers(found.runs, found.about), len(told))).mean()
+def _of_settings(material: Material) -> tuple[Array, Array]:
+    """The number of training rows and the mean untrained loss of each setting.
+
+    Where no run of a setting came to know its rows, those of another with its subset do, or what the file has for it.
+    """
+    runs = material.runs
+    known = runs.reindex(columns=["n_train", "initial_loss"]).astype(float)
+    if "subset" in runs:
+        same = known["n_train"].groupby([runs["dataset"], runs["subset"]]).transform("max")
+        known["n_train"] = known["n_train"].fillna(same).fillna(runs["subset"].astype(float))
+    means = known.groupby(np.broadcast_to(setting_numbers(runs, material.about), len(known))).mean()
     return means["n_train"].to_numpy(), means["initial_loss"].to_numpy()

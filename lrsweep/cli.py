@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import functools
 import shlex
-import signal
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, ParamSpec
+from typing import Annotated, Any
 
 import typer
 
 from lrsweep import __version__
+from lrsweep.ending import command, end_orderly
 from lrsweep.live import View, tell
-from lrsweep.vocabulary import MAX_RUNS, LrsweepError, SpecError, StoreError, UsageError, json_text
-
-P = ParamSpec("P")
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What is wrong where no more can be written."""
+from lrsweep.vocabulary import MAX_RUNS, StoreError, UsageError, json_text
 
 app = typer.Typer(
     name="lrsweep",
@@ -55,73 +46,6 @@ class Registry(StrEnum):
     datasets = "datasets"
     optimizers = "optimizers"
     schedules = "schedules"
-
-
-class Ended(BaseException):
-    """A signal that asks the process to end; it passes through every `finally`."""
-
-
-def command(function: Callable[P, None]) -> Callable[P, None]:
-    """Turns errors into one line and an exit code, and signals into an orderly end."""
-
-    @functools.wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            try:
-                function(*args, **kwargs)
-            finally:
-                if sys.stdout:  # none where it was closed
-                    sys.stdout.flush()  # here, where what is wrong with it can still be told
-        except LrsweepError as error:
-            if kwargs.get("debug"):
-                raise
-            tell(explained(error))
-            raise typer.Exit(error.exit_code) from None
-        except (KeyboardInterrupt, Ended) as cause:
-            number = int(cause.args[0]) if cause.args else signal.SIGINT
-            tell("stopped: finished runs are kept; the same command goes on")
-            raise typer.Exit(128 + number) from None
-        except (typer.Exit, typer.Abort):
-            raise
-        except (BrokenPipeError, SystemExit):  # rich turns the one into the other
-            leave()
-            raise typer.Exit(128 + signal.SIGPIPE) from None  # as of any program whose reader has left
-        except Exception as error:
-            if kwargs.get("debug"):
-                raise
-            if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:  # a stream has no name
-                leave()
-                tell(f"lrsweep: what is printed cannot be written: {error.strerror}; make room, or print elsewhere")
-                raise typer.Exit(StoreError.exit_code) from None
-            tell(f"lrsweep: {type(error).__name__}: {error}; --debug shows where")
-            raise typer.Exit(1) from None
-
-    return wrapper
-
-
-def leave() -> None:
-    """Ends stdout with what it could not take, which Python would try again, and tell, at the exit."""
-    with suppress(OSError):
-        sys.stdout.close()
-
-
-def explained(error: LrsweepError) -> str:
-    """What a user is told of an error."""
-    if isinstance(error, SpecError):
-        from lrsweep.yaml_reader import draw
-
-        return draw(error)
-    return f"lrsweep: {error}"
-
-
-def end_orderly(*_: object) -> None:
-    """Lets SIGTERM and SIGHUP end the process like Ctrl-C: finished runs are kept, files written, workers ended."""
-
-    def end(number: int, _: object) -> NoReturn:
-        raise Ended(number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def write_page(answer: Answer, output: Path | None = None) -> Path:
         raise StoreError(f"{folder / 'provenance.json'} is damaged; remove it, and run writes it anew")
     runs_csv = os.path.relpath(folder / "runs.csv", path.parent)
     content = page(answer, noted, stored_text(folder / "spec.yaml"), runs_csv=runs_csv)
-    write_file(path, content.encode(errors="backslashreplace"), ANOTHER)  # a file's name may be no text at all
+    write_file(path, content.encode(), ANOTHER)
     return path
 
 

@@ -94,6 +94,12 @@ class Element:
         return json.loads(self.one("script", class_=name).text)
 
 
+def variants(element: Element, name: str) -> list[dict[str, Any]]:
+    """A figure's pictures."""
+    found: list[dict[str, Any]] = element.one("figure", id=name).data("variants")
+    return found
+
+
 class Reader(HTMLParser):
     """Reads a page into elements, as a browser would."""
 

@@ -49,7 +49,7 @@ def test_a_value_that_loses_every_pair_does_not_help_by_the_best_setting_of_all(
     ]
     card = dealt(*settings)["parametrization"]
     assert card.title.startswith("mup harms in 2 of 2 settings: val_loss × 2.0")
-    assert "mup is ahead of standard in 0 of 2 settings (told in 0) and behind in 2 (told in 2)" in said(card)
+    assert "mup is ahead of standard in 0 of 2 settings (0 told each by itself) and behind in 2 (2 told)" in said(card)
 
 
 def test_the_table_and_json_have_the_pairs_of_each_family() -> None:
@@ -90,7 +90,7 @@ def test_numbers_are_named_by_their_axis() -> None:
     assert card.title.startswith(
         "epochs 5 is best in 1 of 2 settings, epochs 20 in 1: with width 2, epochs 5 has val_loss"
     )
-    assert "epochs 20 is ahead of epochs 5 in 1 of 2 settings (told in 1)" in said(card)
+    assert "epochs 20 is ahead of epochs 5 in 1 of 2 settings (1 told each by itself)" in said(card)
 
 
 def test_a_value_in_no_pair_is_not_compared() -> None:
@@ -335,7 +335,7 @@ def test_what_helps_in_each_of_several_settings_by_a_little_is_not_told() -> Non
         settings.append(rows({0.01: [9.0] * 3, 0.1: better, 1.0: [9.0] * 3}, schedule="step", width=width))
     card = dealt(*settings)["schedule"]
     assert card.title.startswith("No schedule can be told to help in any of 4 settings: step has val_loss × 0.8")
-    assert "step is ahead of constant in 4 of 4 settings (told in 4)" in said(card)
+    assert "step is ahead of constant in 4 of 4 settings (4 told each by itself)" in said(card)
 
 
 def test_the_range_of_a_perfect_rate_ends_where_rows_are_lost() -> None:

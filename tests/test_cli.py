@@ -225,7 +225,9 @@ def test_expectations_as_json_have_what_was_wanted_and_found(spec: Path) -> None
 def pages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stands for the page, and for a browser; what that was shown."""
     shown: list[str] = []
-    monkeypatch.setattr("lrsweep.report.page.page", lambda answer, provenance, text, runs_csv: f"{answer.folder} {text}")
+    monkeypatch.setattr(
+        "lrsweep.report.page.page", lambda answer, provenance, text, runs_csv: f"{answer.folder} {text}"
+    )
     monkeypatch.setattr("lrsweep.result.has_plotly", lambda: True)
     monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
     return shown
@@ -571,7 +573,9 @@ def test_odd_terminals_get_an_answer(spec: Path, environment: dict[str, str]) ->
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
-@pytest.mark.parametrize("command", ["schema", "list schedules", "run small.yaml --workers 0"])
+@pytest.mark.parametrize(
+    "command", ["schema", "plan small.yaml --json", "list schedules", "run small.yaml --workers 0"]
+)
 def test_a_reader_that_leaves_ends_a_command_in_silence(spec: Path, command: str) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -582,7 +586,7 @@ def test_a_reader_that_leaves_ends_a_command_in_silence(spec: Path, command: str
     assert command[:3] != "run" or Path("results/small/recommendation.json").exists()
 
 
-@pytest.mark.parametrize("command", ["schema", "list optimizers"])
+@pytest.mark.parametrize("command", ["schema", "plan small.yaml --json", "list optimizers"])
 def test_a_full_disk_beneath_stdout_is_told(spec: Path, command: str) -> None:
     """Simulated by the size that a file of this process may have: none."""
     shell = f"ulimit -f 0; {sys.executable} -m lrsweep {command} > out.txt"

@@ -161,7 +161,7 @@ def sentences(epochs: Sequence[float], best: int, objective: str = "val_loss", *
     ("epochs", "best", "said"),
     [
         ([9.0], 0, []),
-        ([14.0, 9.0, 8.0], 1, ["The next rate below, 0.001, takes 14 (1.6 × as long), the next above, 0.1, takes 8."]),
+        ([14.0, 9.0, 8.0], 1, ["The next rate below, 0.001, takes 14 (1.6 × as long); the next above, 0.1, takes 8."]),
         ([9.0, 14.0], 0, ["The next rate above, 0.01, takes 14 (1.6 × as long)."]),
         ([NEVER, 9.0, NEVER, NEVER], 1, ["0.001 and 0.1 to 1 do not get there in 20 epochs."]),
         ([9.0, NEVER], 0, ["0.01 does not get there in 20 epochs."]),

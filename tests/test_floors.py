@@ -20,6 +20,7 @@ FLOORS = [
     {"plan"},
     {"provenance", "result"},
     {"sweep", "coordcheck", "catalogue", "live"},
+    {"ending"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -28,7 +29,7 @@ FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in mod
 PLACES = {
     "yaml": {"yaml_reader"},
     "pydantic": {"spec"},
-    "typer": {"cli"},
+    "typer": {"ending", "cli"},
     "rich": {"report", "cli"},
     "plotly": {"report"},
     "sklearn": {"datasets"},

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from page_cases import HOSTILE, VALLEY, WORSE, Element, answered, hostile, read, three_optimizers
+from page_cases import HOSTILE, VALLEY, WORSE, Element, answered, hostile, read, three_optimizers, variants
 from sweeps_made_up import rows
 
 from lrsweep.analysis.answer import Answer
@@ -42,13 +42,8 @@ def little_plotly() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def usual() -> Element:
     """The page of an ordinary sweep."""
-    return read(page(three_optimizers(), PROVENANCE, "dataset: digits\nlearning_rate: [0.1]\n"))
-
-
-def variants(element: Element, name: str) -> list[dict[str, Any]]:
-    """A figure's pictures."""
-    found: list[dict[str, Any]] = element.one("figure", id=name).data("variants")
-    return found
+    answer = three_optimizers(told={"overrides": ["seeds=3"]})
+    return read(page(answer, PROVENANCE, "dataset: digits\nlearning_rate: [0.1]\n"))
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -63,7 +58,7 @@ def texts(value: Any) -> Iterator[str]:
 def test_the_answer_comes_first(usual: Element) -> None:
     head = usual.one("header")
     assert head.one("h1").text == "Use adam at 0.01"
-    assert head.text.index("made-up") < head.text.index("Which of 5 learning rates") < head.text.index("Use adam")
+    assert head.text.index("made-up") < head.text.index("Which of 3 to 5 learning rates") < head.text.index("Use adam")
 
 
 def test_doubts_of_the_answer_are_told() -> None:
@@ -76,23 +71,6 @@ def test_expectations_that_are_not_met_are_told() -> None:
     checks = (Check("at_edge", "false", "true", False), Check("diverged", "<= 4", "2", True))
     head = read(page(replace(three_optimizers(), checks=checks), {}, "")).one("header")
     assert [one.text for one in head.all("li", class_="unmet")] == ["Expected at_edge false, found true."]
-
-
-def test_the_mean_line_is_the_ranking() -> None:
-    answer = three_optimizers()
-    [picture] = variants(read(page(answer, {}, "")), "objective")
-    line = next(trace for trace in picture["data"] if trace.get("name") == "sgd" and trace.get("showlegend"))
-    ranked = answer.ranking[answer.ranking["optimizer"] == "sgd"]
-    assert line["x"] == ranked["learning_rate"].tolist()
-    means = [value if np.isfinite(value) else None for value in ranked["objective_mean"]]
-    assert line["y"] == [value if value is None else pytest.approx(value, rel=1e-4) for value in means]
-
-
-def test_every_lost_seed_is_marked() -> None:
-    [picture] = variants(read(page(three_optimizers(), {}, "")), "objective")
-    marks = [trace for trace in picture["data"] if trace.get("marker", {}).get("symbol") == "x"]
-    told = sorted(text.split("<br>")[1] for trace in marks for text in trace["hovertext"])
-    assert told == ["1 of 3 seeds lost (seed 2)"] * 2 + ["3 of 3 seeds lost (seed 0, 1, 2)"] * 2
 
 
 def test_every_run_is_in_the_table() -> None:
@@ -113,6 +91,39 @@ def test_figures_have_a_finding_named_axes_and_words(usual: Element) -> None:
             axes = [axis for key, axis in picture["layout"].items() if re.fullmatch(r"[xy]axis\d*", key)]
             titled = [axis["title"]["text"] for axis in axes if axis.get("visible", True) and axis["title"].get("text")]
             assert len(titled) >= 2
+
+
+def test_a_description_keeps_its_lines_and_its_signs() -> None:
+    told = answered(rows(VALLEY), told={"description": "one\u00a0of\ntwo 👩\u200d💻\u202e\x07"})
+    said, *_ = read(page(told, {}, "")).one("header").all("p", class_="asked")
+    assert said.text == "one oftwo 👩\u200d💻��"
+    assert len(said.all("br")) == 1
+
+
+def test_a_long_reason_is_cut_where_it_stands_beside_much_else() -> None:
+    runs = rows(VALLEY)
+    runs[-1] |= {"status": "failed", "reason": "x" * 3000}
+    text = page(answered(runs), {}, "")
+    assert "x" * 150 in text
+    assert "x" * 201 not in text
+
+
+def test_settings_that_are_no_product_are_counted_as_such() -> None:
+    """Two optimizers, two widths, three settings."""
+    runs = [rows(VALLEY, optimizer=name, width=w) for name, w in (("adam", 16), ("adam", 32), ("sgd", 32))]
+    asked = read(page(answered(*runs), {}, "")).one("p", class_="question").text
+    assert asked == "Which of 5 learning rates is best, for each of 3 settings, on digits?"
+    whole = [rows(VALLEY, optimizer=name, width=w) for name in ("adam", "sgd") for w in (16, 32)]
+    asked = read(page(answered(*whole), {}, "")).one("p", class_="question").text
+    assert asked == "Which of 5 learning rates is best, for each of 2 optimizers × 2 widths, on digits?"
+
+
+def test_what_is_fitted_stands_among_the_facts_alone() -> None:
+    """One seed has ties and intervals of nothing."""
+    head = read(page(answered(rows({0.01: [0.9], 0.1: [0.3], 1.0: [0.8]})), {}, "")).one("header")
+    assert "fitted rate" in head.one("dl").text
+    assert "–" not in head.one("dl").text
+    assert not head.all("p", class_="as-well")
 
 
 def test_users_texts_stay_texts() -> None:
@@ -146,6 +157,14 @@ def test_the_policy_allows_the_pages_own_scripts_and_nothing_else(usual: Element
 def test_nothing_is_loaded(usual: Element) -> None:
     links = {one.attributes[key] for one in usual.all() for key in ("href", "src") if key in one.attributes}
     assert links == {"data:,", "runs.csv"}
+
+
+def test_the_runs_are_linked_from_where_the_page_is() -> None:
+    told = read(page(three_optimizers(), {}, "", runs_csv="../my results/a#b/runs.csv"))
+    assert told.one("section", id="runs").one("a").attributes["href"] == "../my%20results/a%23b/runs.csv"
+
+
+def test_nothing_is_loaded_by_styles(usual: Element) -> None:
     assert not re.search(r"url\(|@import|https?:", usual.one("style").text)
 
 
@@ -160,7 +179,7 @@ def test_where_the_numbers_are_from(usual: Element) -> None:
         "a processor",
         "c0ffee",
         "digits f00d",
-        "lrsweep run sweeps/made-up.yaml",
+        "lrsweep run sweeps/made-up.yaml -o seeds=3",
         "learning_rate: [0.1]",
     ):
         assert told in foot
@@ -171,12 +190,18 @@ def test_without_provenance_the_page_says_so() -> None:
 
 
 REGRESSION = {0.01: [0.4, 0.5, 0.6], 0.1: [0.1, 0.2, 0.15], 1.0: [-3.0, 0.1, None]}
+LOST: dict[float, list[float | None]] = {rate: [None] * 3 for rate in VALLEY}
 STATES = {
     "one rate": (lambda: answered(rows({0.01: [0.1, 0.2, 0.3]})), "Only one rate was tried"),
     "one seed": (lambda: answered(rows({0.01: [0.1], 0.1: [0.3], 1.0: [0.5]})), "One seed"),
     "all diverged": (lambda: answered(rows({0.1: [None] * 3, 1.0: [None] * 3})), "No rate can be recommended"),
     "unfinished": (lambda: answered(rows(VALLEY), new=4), "4 runs not trained yet"),
     "a score": (lambda: answered(rows(REGRESSION, "val_f1"), told={"objective": "val_f1"}), "higher is better"),
+    "one setting lost": (lambda: answered(rows(VALLEY), rows(LOST, optimizer="sgd")), "sgd (no run finished)"),
+    "all lost on one dataset": (
+        lambda: answered(rows(VALLEY, dataset="iris"), rows(LOST, dataset="wine")),
+        "For wine no rate can be recommended",
+    ),
     "a loss of zero": (lambda: answered(rows({0.01: [0.5, 0.6], 0.1: [0.0, 0.0], 1.0: [0.2, 0.3]})), "Use adam at 0.1"),
 }
 

@@ -80,6 +80,14 @@ class Visit:
         """Where a column of the table of runs stands."""
         return self.page.locator("#runs thead th").all_inner_texts().index(title)
 
+    def until(self, condition: str) -> None:
+        """Waits until something is so, for 5 s at most; the page's policy allows no waiting within it."""
+        for _ in range(100):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never: {condition}")
+
     def drawn(self, figure: str) -> int:
         """The lines of a figure, and whatever else is drawn in it."""
         return self.page.locator(f"#{figure} .scatterlayer .trace").count()
@@ -138,9 +146,11 @@ def test_a_long_legend_is_folded(browser: Browser, files: dict[str, Path]) -> No
     assert more.inner_text() == "12 more"
     more.click()
     assert entries.count() == 20
-    before = visit.drawn("objective")
+    drawn = """[...document.querySelector('#objective .canvas').data].some(
+        (trace) => trace.visible && trace.legendgroup === 's19')"""
+    assert not visit.page.evaluate(drawn)
     entries.last.click()
-    assert visit.drawn("objective") > before
+    assert visit.page.evaluate(drawn)
     visit.page.close()
 
 
@@ -212,42 +222,97 @@ def test_filtering_by_words_and_by_status(fresh: Visit) -> None:
 def test_only_the_first_200_runs_are_shown(browser: Browser, files: dict[str, Path]) -> None:
     visit = Visit(browser, files["many"])
     assert len(visit.cells(0)) == 200
-    assert visit.page.inner_text("#runs output") == "the first 200 of 300 of 300 runs"
+    assert visit.page.inner_text("#runs output") == "the first 200 of 300 runs"
+    visit.page.fill("#runs input", "finished")
+    assert visit.page.inner_text("#runs output") == "the first 200 of 300 runs"
+    visit.page.fill("#runs input", "r2")
+    assert visit.page.inner_text("#runs output") == "111 of 300 runs"  # r2, r20 to r29, r200 to r299
     visit.page.close()
+
+
+def test_a_number_is_found_as_a_whole_and_only_in_what_was_set(fresh: Visit) -> None:
+    """0.1 is a rate here, a part of other rates, and the loss of some runs."""
+    runs = three_optimizers().runs
+    fresh.page.fill("#runs input", "adam 0.1")
+    wanted = runs[(runs["optimizer"] == "adam") & (runs["learning_rate"] == 0.1)]
+    assert fresh.cells(0) == wanted["run_id"].tolist()
+
+
+def test_what_has_no_reason_is_sorted_last(fresh: Visit) -> None:
+    runs = three_optimizers().runs
+    fresh.page.locator("#runs thead th button").nth(fresh.column("reason")).click()
+    lost = runs[runs["reason"] != ""]["run_id"].tolist()
+    assert fresh.cells(0)[: len(lost)] == lost
+
+
+def test_settings_that_are_switched_on_later_have_rows_of_their_own(browser: Browser, files: dict[str, Path]) -> None:
+    """Of 20 settings 8 are on; one more makes nine rows, without names; one fewer again eight, with names."""
+    visit = Visit(browser, files["many"])
+    rows = """[...document.querySelector('#objective .canvas').data].filter(
+        (trace) => trace.visible && trace.yaxis === 'y3' && trace.mode === 'markers').map((trace) => trace.y[0])"""
+    names = "document.querySelectorAll('#objective .textpoint').length"
+    visit.page.click("#objective .legend .more")
+    assert visit.page.evaluate(rows) == [-i - 0.5 for i in range(8)]
+    before = visit.page.evaluate(names)
+    entries = visit.page.locator("#objective .legend button[aria-pressed]")
+    entries.nth(19).click()
+    assert visit.page.evaluate(rows) == [-i - 0.5 for i in range(9)]
+    assert visit.page.evaluate("document.querySelector('#objective .canvas').layout.yaxis3.range") == [-9, 0]
+    assert visit.page.evaluate(names) == 0
+    entries.nth(0).click()
+    assert visit.page.evaluate(rows) == [-i - 0.5 for i in range(8)]
+    assert visit.page.evaluate(names) == before
+    visit.page.close()
+
+
+def test_a_mark_is_told_of_while_something_has_it(fresh: Visit) -> None:
+    """Of the three only lion has no lost seed."""
+    mark = fresh.page.locator("#objective .marks > *", has_text="lost seeds")
+    assert mark.is_visible()
+    for name in ("adam", "sgd"):
+        fresh.page.locator("#objective .legend button", has_text=name).click()
+    assert not mark.is_visible()
+
+
+def test_figures_are_drawn_anew_in_another_width(fresh: Visit) -> None:
+    fresh.page.set_viewport_size({"width": 500, "height": 800})
+    fresh.until("document.querySelector('#objective .main-svg').getBoundingClientRect().width < 500")
 
 
 def test_light_and_dark_switch_while_it_is_open(usual: Visit) -> None:
     """The page and the figures, which have colours of their own."""
 
-    def colours() -> tuple[str, str]:
-        ground = usual.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        tick = usual.page.evaluate("document.querySelector('#objective .xtick text').style.fill")
-        return ground, tick
-
-    light = colours()
-    usual.page.emulate_media(color_scheme="dark")
-    dark = colours()
+    ground = "getComputedStyle(document.body).backgroundColor"
+    tick = "document.querySelector('#objective .xtick text').style.fill"
+    light = [usual.page.evaluate(colour) for colour in (ground, tick)]
     assert light[0] == "rgb(255, 255, 255)"
-    assert dark[0] != light[0]
-    assert dark[1] != light[1]
+    usual.page.emulate_media(color_scheme="dark")
+    usual.until(f"{ground} !== '{light[0]}' && {tick} !== '{light[1]}'")
     usual.page.emulate_media(color_scheme="light")
-    assert colours() == light
+    usual.until(f"{ground} === '{light[0]}' && {tick} === '{light[1]}'")
 
 
 def test_it_prints_light_and_with_all_figures(browser: Browser, files: dict[str, Path]) -> None:
     visit = Visit(browser, files["usual"], color_scheme="dark")
+    fill = "document.querySelector('#objective .xtick text').style.fill"
+    dark = visit.page.evaluate(fill)
     visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert visit.page.evaluate(fill) != dark
+    for wide in visit.page.locator(".main-svg, table").all():
+        assert not wide.is_visible() or wide.bounding_box()["width"] <= 661  # type: ignore[index]
     visit.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     visit.page.close()
 
 
+@pytest.mark.parametrize("width", [375, 320])
 @pytest.mark.parametrize("name", ["usual", "hostile"])
-def test_a_phone_scrolls_only_down(browser: Browser, files: dict[str, Path], name: str) -> None:
-    visit = Visit(browser, files[name], viewport={"width": 375, "height": 700})
-    assert visit.page.evaluate("document.documentElement.scrollWidth") == 375
-    assert visit.page.locator("#objective .main-svg").first.bounding_box()["width"] <= 375  # type: ignore[index]
+def test_a_phone_scrolls_only_down(browser: Browser, files: dict[str, Path], name: str, width: int) -> None:
+    visit = Visit(browser, files[name], viewport={"width": width, "height": 700})
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == width
+    assert visit.page.locator("#objective .main-svg").first.bounding_box()["width"] <= width  # type: ignore[index]
+    assert visit.page.locator("#objective .xtick text").all_text_contents()[-1] == "10"
     visit.page.close()
 
 

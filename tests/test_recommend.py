@@ -266,3 +266,11 @@ def test_the_document_is_plain_json() -> None:
 
 def test_an_answer_at_the_prompt_is_its_sentence() -> None:
     assert repr(answered(rows(VALLEY))) == f"<Answer of made-up: {entry(rows(VALLEY))['advice'].splitlines()[0]}>"
+
+
+def test_a_setting_that_is_a_mapping_is_told_by_what_tells_it_apart() -> None:
+    values = {0.01: [0.5, 0.6], 0.1: [0.3, 0.4], 1.0: [0.7, 0.8]}
+    grown = [f"{{at_epoch: 5, to_width: 64, rate: {rate}}}" for rate in ("keep", "warmup")]
+    told = answered(*(rows(values, growth=growth) for growth in grown)).entries[0]
+    assert told["advice"].startswith("Use growth keep at 0.1")
+    assert told["setting"]["growth"] == grown[0]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrsweep.analysis.fit import Fit
+from lrsweep.analysis.naming import apart
 from lrsweep.analysis.profiles import as_in_the_file, digits
 from lrsweep.analysis.ranking import RATE, SMALLEST, by_setting, lower_is_better, objective_column, varying
 from lrsweep.analysis.widen import beyond
@@ -177,7 +178,9 @@ def _entry(case: Case, about: Mapping[str, Any], missing: int) -> Entry:
         f"test_{score}": _finite(case.best(f"test_{score}_mean")),
         "diagnosis": case.diagnosis,
     }
-    act = [_action(entry, str(case.best("optimizer")))] if finished else []
+    axes = about["axes"]
+    few = {key: apart(key, axes[key]).get(given, given) for key, given in entry["setting"].items() if given is not None}
+    act = [_action(entry, label(entry["setting"] | few, str(case.best("optimizer"))))] if finished else []
     return entry | {"advice": "\n".join([*act, *_doubts(case, entry, missing)])}
 
 
@@ -195,10 +198,9 @@ def _tie_interval(grid: Sequence[float], tied: Sequence[bool], at: int) -> list[
     return [grid[low], grid[high]]
 
 
-def _action(entry: Entry, optimizer: str) -> str:
-    """The sentence to act on."""
-    dataset = entry["setting"].get("dataset")
-    name, rate = label(entry["setting"], optimizer), brief(entry["best_rate"])
+def _action(entry: Entry, name: str) -> str:
+    """The sentence to act on; `name` tells the setting."""
+    dataset, rate = entry["setting"].get("dataset"), brief(entry["best_rate"])
     if entry["diagnosis"] in USELESS:
         start = f"For {dataset} no" if dataset else "No"
         return f"{start} rate tried is of use to {name}: even the best, {rate}, {USELESS[entry['diagnosis']]}."

@@ -177,7 +177,8 @@ def lead_of(found: Options, contest: Contest) -> str:
         if len(named[way]) == len(others):
             return f"{what}, {said}"
     if len(named["not told"]) == len(others):
-        return f"{what}, but it cannot be told from any other"
+        many = f" of {len(others) + 1} at once" if len(others) > 2 else ""
+        return f"{what}, but it cannot be told from any other{many}"
     unsure = named["not told"] + named["one seed"]
     parts = [f"{listed(unsure, 3)} cannot be told from it"] if unsure else []
     parts += [f"{listed(named['not compared'], 3)} cannot be compared with it"] if named["not compared"] else []

@@ -99,14 +99,14 @@ class Effect:
         """The end of a sentence, with what chance alone would tell where that is a pair or more.
 
         >>> Effect(5, 3, 2, 1, 0).words
-        'in 3 of 5 settings (told in 1) and behind in 2 (told in 0)'
+        'in 3 of 5 settings (1 told each by itself) and behind in 2 (0 told)'
         >>> Effect(200, 110, 90, 6, 4).words
-        'in 110 of 200 settings (told in 6) and behind in 90 (told in 4); chance alone tells 5 each way'
+        'in 110 of 200 settings (6 told each by itself) and behind in 90 (4 told); chance alone tells 5 each way'
         """
-        ahead = f"in {self.ahead} of {self.n} settings (told in {self.better})"
+        ahead = f"in {self.ahead} of {self.n} settings ({self.better} told each by itself)"
         chance = self.n * (1 - LEVEL) / 2
         luck = f"; chance alone tells {chance:.0f} each way" if chance >= 1 else ""
-        return f"{ahead} and behind in {self.behind} (told in {self.worse}){luck}"
+        return f"{ahead} and behind in {self.behind} ({self.worse} told){luck}"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def epochs_table(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Col]:
     `runs` are a setting's. Where the curves have no score, the loss stands for it: `val_loss`, else `train_loss`.
     """
     own = runs[["run_id", RATE]]
-    last = int(runs["epochs_done"].max(skipna=True)) if "epochs_done" in runs and runs["epochs_done"].notna().any() else 0
+    done = runs.reindex(columns=["epochs_done"])["epochs_done"].dropna()  # nan where a run failed
+    last = int(done.max()) if len(done) else 0
     epochs = np.unique(np.geomspace(1, last, MOST_EPOCHS).round().astype(int)) if last else np.array([], int)
     picked = curves[curves["epoch"].isin(epochs)]
     picked = picked[picked["run_id"].isin(own["run_id"])].merge(own, on="run_id")

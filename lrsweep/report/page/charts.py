@@ -23,7 +23,7 @@ PANEL_ROW, MOST_PANELS = 26, 4
 """Height in px of a heat map's row, and heat maps beside each other."""
 
 
-TITLE = 100
+TITLE = 60
 """Characters that the titles of heat maps beside each other have room for."""
 
 

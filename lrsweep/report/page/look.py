@@ -156,9 +156,14 @@ def ticks(low: float, high: float, most: int = 9) -> tuple[list[float], list[str
 
 
 def few_ticks(low: float, high: float) -> dict[str, Any]:
-    """What of a log axis is different on a phone, which has room for some five ticks."""
-    values, texts = ticks(low, high, 4)
-    return {"tickvals": values, "ticktext": texts}
+    """What of a log axis is different on a phone, which has room for five ticks.
+
+    >>> few_ticks(0.0001, 10)["ticktext"], few_ticks(0.001, 10)["ticktext"]
+    (['0.0001', '0.01', '1'], ['0.001', '0.01', '0.1', '1', '10'])
+    """
+    values, texts = ticks(low, high)
+    every = math.ceil(len(values) / 5)
+    return {"tickvals": values[::every], "ticktext": texts[::every]}
 
 
 def even(low: float, high: float) -> list[float]:

@@ -343,6 +343,9 @@ async function begin() {
   const printed = (theme, on) => () => {
     document.documentElement.dataset.theme = theme;
     document.documentElement.classList.toggle("paper", on);
+    for (const table of document.querySelectorAll("table")) {
+      table.style.zoom = on ? Math.min(1, document.body.clientWidth / (table.offsetWidth || 1)) : "";
+    }
     redraw();
   };
   addEventListener("beforeprint", printed("light", true));

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
 
 
+IN_NOTEBOOKS = ("tied with", "fitted", "diagnosis")
+"""Columns of settings that a notebook shows, apart from those that every terminal has room for."""
+
 ANOTHER = "another file with --output"
 """What to name where a page cannot go."""
 
@@ -63,10 +66,33 @@ class Result:
         return f"<Result of {self.answer.about['name']} in {self.folder}: {self.answer.sentence}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the sentence to act on, and a row per setting."""
-        table = self.recommendation.drop(columns="advice", errors="ignore")
-        text = table.to_html(index=False, na_rep="", border=0, float_format="{:.4g}".format)
-        return f"<p>{html.escape(self.answer.sentence)}</p>{text}"
+        """What a notebook shows: the sentence to act on, a row per setting, and the doubts."""
+        from lrsweep.report.terminal import best_of_each_dataset, doubts
+
+        entries = self.answer.entries
+        said = [doubt for doubt, _ in doubts(self.answer, best_of_each_dataset(entries, 1))] if entries else []
+        against = "".join(f"<li>{html.escape(doubt)}</li>" for doubt in said)
+        table = settings_html(self.answer) if entries else ""
+        return f"<p>{html.escape(self.answer.sentence)}</p>{table}{f'<ul>{against}</ul>' if said else ''}"
+
+
+def settings_html(answer: Answer) -> str:
+    """The best settings in a table: each with its best rate, what ties with it, what it comes to, and its diagnosis."""
+    from lrsweep.report.tables import settings_table
+    from lrsweep.report.terminal import best_of_each_dataset
+
+    entries = best_of_each_dataset(answer.entries, None)
+    columns = [
+        column
+        for column in settings_table(answer, entries, None)
+        if column.name or not column.spare or column.title in IN_NOTEBOOKS
+    ]
+    heads = "".join(f"<th>{html.escape(column.title)}</th>" for column in columns)
+    rows = [[html.escape(cell) for cell in cells] for cells in zip(*(column.cells for column in columns), strict=True)]
+    body = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
+    left_out = len(answer.entries) - len(entries)
+    more = f"<p>{left_out:,} more in its recommendation.</p>" if left_out else ""
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def write_page(answer: Answer, output: Path | None = None) -> Path:
@@ -115,7 +141,9 @@ def is_drawn(answer: Answer) -> bool:
 def check_plotly() -> None:
     """Raises UsageError where the page's figures could not be drawn, before anything else takes time."""
     if not has_plotly():
-        raise UsageError("--html draws with Plotly, which is not installed; pip install 'lrsweep[plots]'")
+        raise UsageError(
+            "--html draws with Plotly, which is not installed; pip install 'lrsweep[plots]', or '.[plots]' in a clone"
+        )
 
 
 def has_plotly() -> bool:

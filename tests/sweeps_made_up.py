@@ -132,7 +132,8 @@ def document(runs: pd.DataFrame, told: dict[str, Any], missing: int = 0, diagnos
     """recommendation.json of some runs; with a diagnosis, every rate has it."""
     ranking = rank(runs, told).assign(**{"diagnosis": diagnosis} if diagnosis else {})
     lower = lower_is_better(objective_column(told))
-    return recommend(ranking, told, [fit(profile, lower) for profile in profiles(runs, told)], missing)
+    found = profiles(runs, told)
+    return recommend(ranking, told, [fit(profile, lower) for profile in found], missing, found)
 
 
 def entries(*settings: list[dict[str, Any]], diagnosis: str = "", **told: Any) -> list[dict[str, Any]]:

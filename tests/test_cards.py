@@ -76,7 +76,17 @@ def test_a_rate_that_stays_is_said_to_serve_all_widths() -> None:
 def test_what_cannot_be_told_is_not_told() -> None:
     random = np.random.default_rng(1)
     settings = [rows(noisy(random, valley(random.normal(-1.5, 0.5), seeds=SEEDS), 0.1), width=w) for w in WIDTHS]
-    assert dealt(*settings)["width"].title.startswith("No trend of the best rate with width can be told: exponent")
+    assert dealt(*settings)["width"].title.startswith("Best rate against width: no trend can be told, exponent")
+
+
+def test_what_cannot_be_told_of_several_settings_gives_no_advice() -> None:
+    random = np.random.default_rng(1)
+    settings = [
+        rows(noisy(random, valley(centre, seeds=SEEDS), 0.1), optimizer=name, width=w)
+        for name in ("sgd", "adam")
+        for w, centre in zip(WIDTHS, (-1.5, -2.3, -0.9, -2.0, -1.4), strict=True)
+    ]
+    assert dealt(*settings)["width"].title.startswith("Best rate against width: no trend can be told, exponent ")
 
 
 @pytest.mark.parametrize("n_seeds", [3, 5])
@@ -116,9 +126,16 @@ def test_a_width_at_the_edge_is_told_and_left_out() -> None:
     assert column(card, "note")[-1] == "at the low edge"
 
 
+def test_an_exponent_that_could_be_anything_is_none() -> None:
+    x, replicates = np.array([1.0, 1.3]), np.array([[-1.0, -1.0], [-1.5, -0.5]])
+    ours = trend(x, np.array([-1.0, -1.0]), replicates, n_seeds=3)
+    assert ours.slope is None
+    assert ours.reason == "the exponent's 95% interval is wider than 4"
+
+
 def test_all_at_the_edge_have_no_exponent() -> None:
     card = dealt(*[rows(valley(-5, seeds=SEEDS), width=width) for width in WIDTHS])["width"]
-    assert card.title.startswith("How the rate goes with the width cannot be told: at 5 of 5")
+    assert card.title.startswith("Best rate against width: no trend can be told, since at 5 of 5 sizes")
     assert card.numbers["families"][0]["exponent"] is None
 
 
@@ -130,7 +147,7 @@ def test_the_price_of_the_smallest_widths_rate_is_paired() -> None:
     card = dealt(rows(small, width=16), rows(large, width=32))["width"]
     difference = np.log(reused) - np.log(own)
     reach = stats.t.interval(0.95, 2, difference.mean(), stats.sem(difference))
-    assert column(card, "reuse costs")[1] == pytest.approx(math.exp(difference.mean()))
+    assert column(card, "loss with width 16's rate")[1] == pytest.approx(math.exp(difference.mean()))
     assert column(card, "95%")[1] == pytest.approx(tuple(np.exp(reach)), rel=1e-6)
 
 
@@ -138,15 +155,44 @@ def test_a_reused_rate_that_was_not_tried_is_the_nearest() -> None:
     small = rows({0.01: [1.0, 1.0], 0.1: [0.5, 0.5], 1.0: [2.0, 2.0]}, width=16)
     large = rows({0.02: [0.2, 0.2], 0.08: [0.4, 0.4], 0.5: [1.0, 1.0]}, width=32)
     card = dealt(small, large)["width"]
-    assert column(card, "reuse costs")[1] == pytest.approx(2.0)
+    assert column(card, "loss with width 16's rate")[1] == pytest.approx(2.0)
     assert "at 0.08, the nearest tried" in said(card)
+
+
+def test_the_same_rate_has_no_price() -> None:
+    values = {0.01: [0.5, 0.6], 0.1: [0.9, 0.8], 1.0: [0.2, 0.1]}
+    settings = [rows(values, "val_accuracy", width=width) for width in (16, 32)]
+    card = dealt(*settings, objective="val_accuracy")["width"]
+    assert said(card).count("in val_accuracy against its own best rate: the same rate.") == 1
+    assert column(card, "95%")[1] == (0.0, 0.0)
+
+
+def test_the_same_rate_costs_exactly_nothing_of_a_score_that_is_counted_in_rows() -> None:
+    values = {0.01: [0.5, 0.6], 0.1: [0.9, 0.8], 1.0: [0.2, 0.1]}
+    counted = [[row | {"validation": 0.2} for row in rows(values, "val_accuracy", width=width)] for width in (16, 32)]
+    assert column(dealt(*counted, objective="val_accuracy")["width"], "95%")[1] == (0.0, 0.0)
+
+
+def test_figures_have_titles_of_one_line() -> None:
+    small = [sample(n, -2, 1 / n) for n in (100, 800)]
+    for card in (dealt(*[rows(valley(-2, seeds=SEEDS), width=w) for w in (16, 32)])["width"], dealt(*small)["subset"]):
+        for chart in card.charts:
+            assert len(chart.title) < 80
+            assert chart.title != card.title
+
+
+def test_a_table_that_leaves_out_settings_says_so() -> None:
+    settings = [rows(valley(-2, seeds=SEEDS), batch_size=b, width=w) for b in range(1, 15) for w in (16, 32)]
+    card = dealt(*settings)["width"]
+    assert len(column(card, "best rate")) == 24
+    assert "The table shows 24 of 28 settings, the best first; --json has all." in card.sentences
 
 
 def test_a_reused_rate_that_diverges_has_no_ratio() -> None:
     small = rows({0.01: [1.0, 1.0], 0.1: [0.5, 0.5], 1.0: [2.0, 2.0]}, width=16)
     large = rows({0.01: [0.2, 0.2], 0.1: [0.1, None], 1.0: [None, None]}, width=32)
     card = dealt(small, large)["width"]
-    assert column(card, "reuse costs")[1] is None
+    assert column(card, "loss with width 16's rate")[1] is None
     assert "width 16's rate (0.1) at width 32, in val_loss against its own best rate: 1 of 2 seeds lost." in said(card)
 
 
@@ -252,7 +298,7 @@ def test_a_score_has_its_error_for_a_learning_curve_and_differences_for_prices()
 
     card = dealt(scores(0.1, 0.1), scores(0.05, 1.0), objective="val_macro_f1")["subset"]
     assert card.numbers["families"][0]["learning_exponent"] == pytest.approx(-0.5)
-    assert column(card, "its rate on all rows")[0] == pytest.approx(-0.05)
+    assert column(card, "its rate on 400 rows")[0] == pytest.approx(-0.05)
 
 
 @pytest.mark.parametrize("values", [{0.1: [0.5]}, {0.1: [None]}, {0.01: [0.5], 0.1: [0.4], 1.0: [None]}])

@@ -130,9 +130,9 @@ def test_pairs_of_settings_are_counted() -> None:
             settings.append(flat([*losses], schedule=schedule, width=width))
     card = dealt(*settings)["schedule"]
     assert column(card, "ahead in")[0] == "2 of 4"
-    told = "cosine is ahead of constant in 2 of 4 settings (2 told each by itself) and behind in 1 (1 told)"
+    told = "cosine is ahead of constant at 2 of 4 widths (2 told each by itself) and behind at 1 (1 told)"
     assert told in said(card)
-    assert card.title.startswith("A schedule helps in 2 of 4 settings, harms in 1 and cannot be told to help in 1")
+    assert card.title.startswith("A schedule helps at 2 of 4 widths, harms at 1 and cannot be told to help at 1")
 
 
 def test_a_schedule_with_its_settings_is_one_value() -> None:
@@ -240,7 +240,7 @@ def test_another_rate_is_better_under_noise() -> None:
     noisy = {0.01: [0.50, 0.51, 0.52], 0.1: [0.60, 0.62, 0.61], 1.0: [0.80, 0.81, 0.82]}
     card = dealt(noise_rows(clean, noisy))["noise"]
     assert card.title.startswith("Under noise of 0.5 rate 1 has +0.200 ")
-    assert card.title.endswith(" accuracy over rate 0.1, which is best without noise.")
+    assert card.title.endswith(" accuracy over rate 0.1, the best by accuracy without noise.")
     assert column(card, "noise 0.5") == pytest.approx([0.51, 0.61, 0.81])
     assert column(card, "change at 0.5") == pytest.approx([-0.4, -0.35, -0.0933], abs=1e-4)
     json.dumps(card.document(), allow_nan=False)
@@ -293,3 +293,32 @@ def test_accuracy_by_epoch_is_the_mean_over_seeds_that_all_got_there() -> None:
 def test_no_curves_have_no_table_by_epoch() -> None:
     runs = pd.DataFrame({"run_id": ["a"], "learning_rate": [0.1], "epochs_done": [0]})
     assert epochs_table(runs, pd.DataFrame({"run_id": [], "epoch": [], "val_accuracy": []})) == []
+
+
+def test_what_only_the_correction_leaves_untold_says_so() -> None:
+    """p is 0.04 for each of two values: told by itself, not told of two."""
+    sgd = [1.0] * 4
+    worse = [math.exp(by) for by in (0.1, 0.1, 0.3, 0.3)]
+    settings = [flat(v, optimizer=name) for name, v in (("sgd", sgd), ("adam", worse), ("adamw", worse))]
+    assert stats.ttest_1samp(np.log(worse), 0).pvalue == pytest.approx(0.0405, abs=1e-4)
+    card = dealt(*settings)["optimizer"]
+    assert column(card, "verdict") == ["reference", "not told (Holm)", "not told (Holm)"]
+    note = "Verdicts allow for the number of values compared (Holm's correction); intervals do not."
+    assert note in card.sentences
+
+
+def test_counts_for_json_are_named_as_uncorrected() -> None:
+    card = dealt(flat([0.2, 0.3], schedule="cosine"), flat([0.4, 0.6], schedule="constant"))["schedule"]
+    assert "pairs_each_by_itself" in card.numbers["values"][0]
+
+
+def test_a_figure_of_gains_keeps_the_name_of_its_column() -> None:
+    settings = [flat(v, optimizer=n) for n, v in (("sgd", [1.0, 1.1]), ("adam", [0.5, 0.6]), ("adamw", [0.7, 0.6]))]
+    [chart] = dealt(*settings)["optimizer"].charts
+    assert chart.title.startswith("val_loss over that of sgd: ")
+
+
+def test_a_highest_stable_rate_at_the_grids_end_is_a_bound() -> None:
+    beyond = rows({0.01: [0.5] * 2, 0.1: [0.2] * 2, 1.0: [0.7] * 2}, optimizer="sgd")
+    within = rows({0.01: [0.5] * 2, 0.1: [0.1] * 2, 1.0: [None] * 2}, optimizer="adam")
+    assert column(dealt(beyond, within)["optimizer"], "stable to") == [(0.1, False), (1.0, True)]

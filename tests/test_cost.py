@@ -176,7 +176,7 @@ def test_the_sentences_tell_what_a_second_best_rate_would_have_cost(
     epochs: list[float], best: int, said: list[str]
 ) -> None:
     use = f"At {10.0 ** (best - 3):g} val_loss is within 5% of its final value after 9 epochs"
-    assert sentences(epochs, best) == [f"{use} (9,000 examples, 41 ms per run).", *said]
+    assert sentences(epochs, best) == [f"{use} (9,000 examples, 41 ms).", *said]
 
 
 def test_the_sentences_tell_which_value_of_which_curve_is_meant() -> None:

@@ -202,6 +202,41 @@ def test_a_training_loss_near_0_is_called_so_where_it_is_some_times_the_best_rat
     assert found[0.001] == ("too_slow", "validation loss 0.4, 2 × the best rate's")
 
 
+FALLING = [2.4, 1.6, 1.3, 1.1, 1.0, 0.9, 0.8, 0.7, 0.6]
+FLAT = [2.4, 1.5, 0.9, 0.7, *[0.6] * 5]
+
+
+@pytest.mark.parametrize(
+    ("curve", "diagnosis"),
+    [
+        ((FLAT, FLAT), "good"),  # 3 times the best rate's, and no more than its own training loss
+        ((FLAT, [2.4, 1.5, 1.0, 0.95, *[0.95] * 5]), "overfitting"),
+        ((FALLING, FALLING), "too_slow"),
+    ],
+)
+def test_who_is_behind_a_lucky_best_has_not_overfitted_for_that(curve: Curve, diagnosis: str) -> None:
+    """The best rate's validation loss is far below its training loss."""
+    best = ([2.4, *[0.6] * 8], [2.4, *[0.2] * 8])
+    assert diagnosed({0.01: [best], 0.1: [curve], 1.0: [LOST]})[0.1][0] == diagnosis
+
+
+@pytest.mark.parametrize(
+    ("above", "diagnosis"), [({}, "too_slow"), ({1.0: [LOST]}, "good")], ids=["the highest", "not the highest"]
+)
+def test_the_best_at_the_high_edge_that_still_falls_is_not_good(above: dict[float, Any], diagnosis: str) -> None:
+    falling = both([2.4, 2.2, 2.0, 1.8, 1.6, 1.4, 1.2, 1.1, 1.0])
+    slower = both([2.4, 2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.7, 1.6])
+    found = diagnosed({0.01: [slower], 0.1: [falling]} | above)[0.1]
+    evidence = "the highest rate tried, validation loss 1, still falling by 29% in the last 3 epochs"
+    assert found == (diagnosis, "the best rate, validation loss 1" if above else evidence)
+
+
+def test_the_best_at_the_high_edge_that_has_come_to_its_end_is_good() -> None:
+    done = both([2.4, 1.0, 0.5, 0.3, 0.2, 0.102, 0.101, 0.1005, 0.1])
+    slower = both([2.4, 2.3, 2.2, 2.1, 2.0, 1.9, 1.8, 1.7, 1.6])
+    assert diagnosed({0.01: [slower], 0.1: [done]})[0.1] == ("good", "the best rate, validation loss 0.1")
+
+
 def test_where_even_the_best_rate_only_rises_it_overfits() -> None:
     rising = ([2.4, 2.0, 1.5, 1.0, 0.8, 0.6, 0.4, 0.3, 0.2], [2.4, 2.5, 2.6, 2.7, 2.8, 2.9, 3.0, 3.0, 3.0])
     evidence = "validation loss 3, 1.25 × that before training, while training loss fell"
@@ -281,12 +316,12 @@ def test_without_validation_loss_training_loss_is_compared() -> None:
 def test_a_rate_is_compared_with_the_best_of_its_own_setting() -> None:
     """At width 16 nothing is better than a loss of 1, at width 32 that is five times too much."""
     ones = both([2.4, 2.2, 2.0, 1.8, 1.6, 1.4, 1.2, 1.1, 1.0])
-    narrow, wide = trained({0.01: [ones]}, width=16), trained({0.01: [ones], 0.1: [BEST]}, width=32)
+    narrow, wide = trained({0.01: [ones]}, width=16), trained({0.01: [ones], 0.1: [BEST], 1.0: [LOST]}, width=32)
     wide = wide[0].assign(run_id="w" + wide[0]["run_id"]), wide[1].assign(run_id="w" + wide[1]["run_id"])
     runs, curves = (pd.concat(parts, ignore_index=True) for parts in zip(narrow, wide, strict=True))
     known = about(runs)
     ranking = rank(runs, known)
-    assert diagnose(ranking, runs, curves, known)["diagnosis"].tolist() == ["good", "too_slow", "good"]
+    assert diagnose(ranking, runs, curves, known)["diagnosis"].tolist() == ["good", "too_slow", "good", "diverged"]
 
 
 def test_curves_are_those_of_their_runs() -> None:

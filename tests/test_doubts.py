@@ -5,9 +5,18 @@ Expected numbers are worked out by hand.
 
 from __future__ import annotations
 
-import pytest
-from sweeps_made_up import UNTRAINED, VALLEY, doubts, entry, rows
+from typing import Any
 
+import numpy as np
+import pytest
+from scipy import stats
+from sweeps_made_up import UNTRAINED, VALLEY, about, document, doubts, entries, entry, frame, rows
+
+from lrsweep.analysis.fit import fit
+from lrsweep.analysis.profiles import profiles
+from lrsweep.analysis.ranking import rank
+from lrsweep.analysis.recommend import recommend
+from lrsweep.analysis.rivals import untold
 from lrsweep.vocabulary import FAILED
 
 
@@ -61,6 +70,94 @@ def test_stability_that_comes_back_is_told() -> None:
     found = entry(rows({0.01: [0.1, 0.2], 0.1: [0.3, 0.4], 1.0: [0.5, None], 10.0: [0.6, 0.7]}))
     assert found["highest_stable_rate"] == 0.1
     assert "Training is unstable at 1 but stable again at 10: chance decides there." in found["advice"]
+
+
+def test_what_learned_nothing_is_not_stable_again() -> None:
+    runs = frame(rows({0.01: [0.1, 0.2], 0.1: [0.3, 0.4], 1.0: [0.5, None], 10.0: [2.2, 2.2], 100.0: [0.6, 0.7]}))
+    told = about(runs)
+    ranking = rank(runs, told).assign(diagnosis=["good", "good", "diverged", "collapsed", "good"])
+    fits = [fit(profile, True) for profile in profiles(runs, told)]
+    [found] = recommend(ranking, told, fits)["settings"]
+    assert "Training is unstable at 1 but stable again at 100:" in found["advice"]
+
+
+def test_stability_that_comes_back_far_above_the_best_is_not_told() -> None:
+    """0.1 can be told from the best, so what 1 does is of no concern."""
+    far = {0.01: [0.1, 0.11], 0.1: [0.8, 0.81], 1.0: [0.5, None], 10.0: [1.6, 1.7]}
+    assert "again" not in entry(rows(far))["advice"]
+
+
+def test_at_the_high_edge_higher_rates_come_before_longer_training() -> None:
+    falling = {0.01: [0.9, 0.91], 0.1: [0.5, 0.51], 1.0: [0.1, 0.11]}
+    [doubt] = doubts(rows(falling), diagnosis="too_slow")
+    assert doubt == "The best rate is the highest tried (1), so it is not bracketed: add 10."
+
+
+BY_OPTIMIZER = {
+    "best": [0.10, 0.11, 0.12],
+    "like it": [0.11, 0.12, 0.11],
+    "told": [0.20, 0.22, 0.24],
+    "lost": [0.10, 0.11, None],
+    "noisy": [0.05, 0.30, 0.15],
+}
+"""The losses of settings at their best rate, by seed: all twice the best's, with hardly a spread, are told from it."""
+
+
+def settings(*names: str, **setting: str) -> list[list[dict[str, Any]]]:
+    """The ends of the grid lose a seed, so that the middle is the best even where it loses one too."""
+    worse = {0.01: [1.0, 1.0, None], 1.0: [1.0, 1.0, None]}
+    return [rows(worse | {0.1: BY_OPTIMIZER[name]}, optimizer=name, **setting) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        (["told"], []),
+        (["lost", "told"], []),
+        (["like it"], ["The other setting cannot be told from this one by 3 seeds."]),
+        (["like it", "noisy"], ["None of the 2 other settings can be told from this one by 3 seeds."]),
+        (["told", "like it"], ["1 of the 2 other settings cannot be told from this one by 3 seeds."]),
+        ([*BY_OPTIMIZER][1:], ["2 of the 4 other settings cannot be told from this one by 3 seeds."]),
+    ],
+)
+def test_settings_that_cannot_be_told_from_the_best_are_counted(others: list[str], says: list[str]) -> None:
+    found = entries(*settings("best", *others))
+    assert [one for one in found[0]["advice"].split("\n") if "from this one" in one] == says
+    assert all("from this one" not in one["advice"] for one in found[1:])
+
+
+def test_settings_are_counted_by_dataset() -> None:
+    found = entries(*settings("best", "like it", dataset="a"), *settings("best", "told", "noisy", dataset="b"))
+    counted = ["from this one" in one["advice"] for one in found]
+    assert counted == [True, False, True, False, False]
+    assert "\n1 of the 2 other settings" in found[2]["advice"]
+
+
+def test_one_seed_tells_no_settings_apart() -> None:
+    told = entries(rows({0.1: [0.1]}, optimizer="a"), rows({0.1: [0.5]}, optimizer="b"))
+    assert ["One seed cannot tell settings apart." in one["advice"] for one in told] == [True, False]
+
+
+def test_settings_without_common_seeds_are_not_told_apart() -> None:
+    runs = frame(*settings("best", "told"))
+    runs.loc[runs["optimizer"] == "told", "seed"] += 3
+    advice = document(runs, about(runs))["settings"][0]["advice"]
+    assert "The other setting cannot be told from this one by 3 seeds." in advice
+
+
+def test_as_many_settings_are_not_told_as_the_paired_t_test_says() -> None:
+    random = np.random.default_rng(5)
+    values = random.standard_normal((200, 4)) + np.linspace(0, 3, 200)[:, None]
+    expected = (stats.ttest_rel(values[1:], values[:1], axis=1).pvalue > 0.05).sum()
+    assert 20 < expected < 180
+    assert untold(values, np.zeros(200)) == expected
+
+
+def test_the_doubt_about_settings_comes_after_those_about_stability() -> None:
+    unstable = {0.01: [0.9, 0.9], 0.1: [0.1, 0.2], 1.0: [None, None]}
+    told = doubts(rows(unstable, optimizer="a"), rows(unstable, optimizer="b"))
+    places = [next(i for i, one in enumerate(told) if part in one) for part in ("edge of", "other setting", "No rate")]
+    assert places == [0, 1, 2]
 
 
 def test_what_failed_is_not_stable_again() -> None:

@@ -226,9 +226,18 @@ def test_one_seed_has_a_rate_without_an_interval() -> None:
         (by_heights([0.0, 1.0, 2.0]), "edge"),
         (by_heights([2.0, 1.0, 0.0]), "edge"),
         (by_heights([np.nan, np.nan, np.nan]), "no rate trained with all of its seeds"),
-        (by_heights([2.0, 1.0, 0.0, np.nan, np.nan, np.nan]), "training breaks down"),
-        (by_heights([2.0, 1.0, 0.0, 20.0, 40.0, 60.0]), "training breaks down"),
-        (profile([-4.0, -2.0, 0.0], np.array([[2.0], [1.0], [2.0]])), "no rate lies within 1.5 decades"),
+        (by_heights([2.0, 1.0, 0.0, np.nan, np.nan, np.nan]), "just above the best, runs did not finish"),
+        (by_heights([2.0, 1.0, 0.0, 20.0, 40.0, 60.0]), "just above the best, the loss is over 100 times as high"),
+        (by_heights([40.0, 20.0, 0.0, 1.0, 2.0]), "just below the best, the loss is over 100 times as high"),
+        (
+            profile([-4.0, -2.0, 0.0], np.array([[2.0], [1.0], [2.0]])),
+            "no rate within 1.5 decades below the best was tried",
+        ),
+        (
+            profile([-1.0, 0.0, 2.0], np.array([[2.0], [1.0], [2.0]])),
+            "no rate within 1.5 decades above the best was tried",
+        ),
+        (profile([-1.0, 0.0, 1.0, 2.0], np.array([[2.0], [1.0], [np.nan], [2.0]])), "above the best, runs did not"),
         (by_heights([0.0, 0.0, 0.0]), "edge"),
         (by_heights([0.02, 1.0, 0.0, 1.0, 0.01], per_decade=6), "does not bend upwards"),
         (by_heights([0.5, 1.3, 0.0, 0.5, 0.5], per_decade=6), "outside"),
@@ -238,6 +247,12 @@ def test_where_nothing_can_be_fitted_the_reason_is_told(case: Profile, reason: s
     found = fit(case, lower_is_better=True)
     assert (found.rate, found.interval, len(found.samples)) == (None, None, 0)
     assert reason in found.reason
+
+
+def test_a_score_that_falls_off_has_its_own_reason() -> None:
+    """R² knows no lower end."""
+    found = fit(profile([-1.0, 0.0, 1.0], np.array([[0.5], [0.9], [-9.0]])), lower_is_better=False)
+    assert found.reason == "just above the best, the score is lower by over 4.6"
 
 
 def test_a_resample_without_a_minimum_counts_with_its_best_rate() -> None:

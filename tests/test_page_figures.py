@@ -186,3 +186,37 @@ def test_lines_of_a_card_that_go_by_numbers_have_a_noun() -> None:
     told = replace(three_optimizers(), cards=(Card("epochs", "Finding", charts=[chart]),))
     [picture] = drawn(told, "card-1-1")
     assert [key["name"] for key in picture["legend"]] == ["layer rate 0.5", "layer rate 1"]
+
+
+def test_lines_of_a_card_stand_beside_each_other_at_a_word() -> None:
+    """At the same place their intervals would hide each other; numbers stay where they are."""
+    data = pd.DataFrame({"kind": ["a", "b"] * 2, "size": [1, 2] * 2, "loss": 0.5, "low": 0.4, "high": 0.6})
+    data["of"] = ["p", "p", "q", "q"]
+    charts = [
+        Chart("lines", data, x, "loss", "Finding", "Words", x, "loss", by="of", low="low", high="high")
+        for x in ("kind", "size")
+    ]
+    told = replace(three_optimizers(), cards=(Card("kind", "Finding", charts=charts),))
+    [by_word], [by_number] = drawn(told, "card-1-1"), drawn(told, "card-1-2")
+    assert [one["x"] for one in by_word["data"] if one["hoverinfo"] == "text"] == [[-0.05, 0.95], [0.05, 1.05]]
+    assert [one["x"] for one in by_word["data"] if one.get("meta") == "band"][2] == [0.05, 0.05]
+    assert by_word["layout"]["xaxis"]["ticktext"] == ["a", "b"]
+    assert [one["x"] for one in by_number["data"] if one["hoverinfo"] == "text"] == [[1, 2]] * 2
+
+
+def test_where_no_run_finished_there_is_no_chart() -> None:
+    lost = {rate: [None] * len(values) for rate, values in VALLEY.items()}
+    told = read(page(answered(rows(lost, optimizer="sgd"), rows(lost)), {}, ""))
+    assert not told.all("figure", id="objective")
+    assert "No run finished at any rate." in told.one("section", id="rates").text
+
+
+def test_what_is_switched_on_is_named_without_what_it_shares() -> None:
+    """Eight widths of adam are better than those of sgd."""
+    better = [rows(VALLEY, width=width) for width in range(16, 24)]
+    worse = {rate: [None if v is None else v + 0.2 for v in values] for rate, values in VALLEY.items()}
+    [picture] = drawn(answered(*better, rows(worse, width=16, optimizer="sgd")), "objective")
+    names = [key["name"] for key in picture["legend"]]
+    assert sorted(names[:8]) == [f"width {width}" for width in range(16, 24)]
+    assert "sgd" in names[8]
+    assert "named without what they share" in picture["note"]

@@ -90,6 +90,29 @@ def test_the_sentence_to_act_on_names_the_tied_rates() -> None:
     assert found["advice"].startswith("Use adam at 0.01 (0.001 to 1 cannot be told from it at 2 seeds; fitted 0.032, ")
 
 
+@pytest.mark.parametrize(
+    ("interval", "says"),
+    [
+        ((0.001, 0.1), "fitted 0.012, no surer than the grid"),  # from the lowest to the highest rate tried
+        ((0.001, 0.099), "fitted 0.012, 95% 0.001 to 0.099"),
+        ((0.0005, 0.1), "fitted 0.012, but its 95% interval spans 2.3 decades"),
+    ],
+)
+def test_an_interval_that_says_nothing_is_not_told(interval: tuple[float, float], says: str) -> None:
+    runs = frame(rows(VALLEY))
+    told = about(runs)
+    [found] = recommend(rank(runs, told), told, [Fit(0.012, interval, np.zeros(2))])["settings"]
+    assert f"{says})." in found["advice"]
+    assert found["fitted_interval"] == list(interval)
+
+
+def test_the_grid_of_an_interval_is_without_lost_rates() -> None:
+    runs = frame(rows(VALLEY | {1.0: [None, None, None]}))
+    told = about(runs)
+    [found] = recommend(rank(runs, told), told, [Fit(0.012, (0.001, 0.1), np.zeros(2))])["settings"]
+    assert "fitted 0.012, no surer than the grid)." in found["advice"]
+
+
 def test_one_seed_has_a_fitted_rate_and_no_interval() -> None:
     found = entry(rows({0.01: [0.2], 0.1: [0.1], 1.0: [0.2]}))
     assert (found["fitted_rate"], found["fitted_interval"]) == (0.1, None)
@@ -100,9 +123,7 @@ def test_one_seed_has_a_fitted_rate_and_no_interval() -> None:
 def test_a_rate_that_cannot_be_fitted_has_its_reason() -> None:
     found = entry(rows({0.0001: [0.2, 0.3], 0.01: [0.1, 0.2], 1.0: [0.2, 0.3]}))
     assert (found["fitted_rate"], found["fitted_interval"]) == (None, None)
-    assert (
-        "No rate is fitted: next to the best, training breaks down, or no rate lies within 1.5 dec" in found["advice"]
-    )
+    assert "No rate is fitted: no rate within 1.5 decades below the best was tried." in found["advice"]
 
 
 def test_a_fitted_rate_without_an_interval_has_the_reason() -> None:

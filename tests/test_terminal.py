@@ -93,9 +93,9 @@ def test_a_wider_terminal_gets_more_columns() -> None:
     assert heads == [
         "optimizer best rate tied with val_loss accuracy",
         "optimizer best rate tied with fitted val_loss accuracy stable to",
-        "optimizer best rate tied with fitted val_loss accuracy 95% interval stable to diagnosis epochs to target",
+        "optimizer best rate tied with fitted val_loss accuracy stable to diagnosis epochs to within 5% diverged",
         "optimizer best rate tied with fitted fitted interval val_loss accuracy 95% interval stable to diagnosis "
-        "epochs to target steps to target diverged",
+        "epochs to within 5% steps to within 5% diverged",
     ]
 
 
@@ -184,11 +184,50 @@ def test_all_shows_the_cards_in_full() -> None:
     assert "By half." in lines
 
 
-def test_a_long_table_of_a_card_is_for_all() -> None:
-    card = replace(CARDS[1], table=[Col("width", [*range(16, 41)], "setting")])
-    answer = replace(two_optimizers(), cards=(card,))
-    assert "\nwidth\n" not in printed(answer)
-    assert "\nwidth\n" in printed(answer, show_all=True)
+def long_table() -> Answer:
+    """Whose card has 28 rows: sgd with 14 widths, then adam, which is best, with 14 others."""
+    columns = [Col("optimizer", ["sgd"] * 14 + ["adam"] * 14, "setting"), Col("width", [*range(16, 44)], "setting")]
+    return replace(two_optimizers(), cards=(replace(CARDS[1], table=columns),))
+
+
+def test_a_long_table_of_a_card_begins_with_the_best_family() -> None:
+    found = table(printed(long_table()), "optimizer", "width")
+    assert found[1:13] == [["adam", str(width)] for width in range(30, 42)]
+    assert " ".join(found[13]) == "16 more rows: --all and the page have them."
+
+
+def test_a_long_table_of_a_card_is_whole_with_all() -> None:
+    text = printed(long_table(), show_all=True)
+    assert len(table(text, "optimizer", "width")) == 1 + 28
+    assert "more row" not in text
+
+
+def test_what_has_no_room_beside_the_best_rate_is_said() -> None:
+    assert "A wider terminal shows more columns." in printed(two_optimizers(), 48)
+    assert "A wider terminal" not in printed(two_optimizers(), 80)
+
+
+def test_ties_come_before_scores_where_names_are_long() -> None:
+    head = " ".join(table(printed(answered(*LONG_NAMES), 66), "optimizer")[0])
+    assert head.endswith("best rate tied with val_loss")
+
+
+LONG_NAMES = [
+    rows(VALLEY, schedule=schedule, activation="leaky_relu", optimizer=optimizer)
+    for schedule in ("warm_restarts", "reduce_on_plateau")
+    for optimizer in ("schedule_free", "momentum")
+]
+
+
+def test_the_curves_are_of_the_best_setting_whatever_the_order() -> None:
+    """sgd is first in the sweep file, and worse."""
+    text = " ".join(printed(two_optimizers(), by="optimizer").split())
+    assert "val_loss by epoch, adam, seed 0" in text
+
+
+def test_an_order_of_the_mean_needs_means() -> None:
+    lost = {rate: [None] * len(values) for rate, values in VALLEY.items()}
+    assert "order of the mean" not in printed(answered(rows(lost, optimizer="sgd"), rows(lost, optimizer="adam")))
 
 
 def test_an_unmet_expectation_shows_what_was_wanted_and_what_was_found() -> None:
@@ -231,7 +270,8 @@ def test_all_has_a_table_of_rates_for_every_setting_with_the_evidence() -> None:
 def test_by_shows_the_best_setting_for_each_value() -> None:
     answer = answered(*(rows(v, width=w, optimizer=o) for w in (16, 32) for o, v in (("sgd", WORSE), ("adam", VALLEY))))
     found = table(printed(answer, by="width"), "width")
-    assert [line[:2] for line in found] == [["width", "optimizer"], ["16", "adam"], ["32", "adam"]]
+    assert [line[:2] for line in found[:3]] == [["width", "optimizer"], ["16", "adam"], ["32", "adam"]]
+    assert " ".join(found[3]) == "The best setting for each width, not in order of the mean."
 
 
 def test_the_best_of_a_key_are_chosen_by_rank_and_shown_in_its_order() -> None:
@@ -269,7 +309,7 @@ def grows(*plans: str) -> Answer:
 def test_a_mapping_is_told_by_what_differs(plans: list[str], cells: list[str]) -> None:
     found = table(printed(grows(*plans)), "growth")
     lines = [" ".join(line) for line in found]
-    assert len(lines) == 1 + 2 * len(plans) + 1  # head and note
+    assert len(lines) == 1 + 2 * len(plans) + 1 + ("accuracy" not in lines[0])  # head and notes
     assert {cell for cell in cells if any(cell in line for line in lines)} == set(cells)
     assert "best rate tied with val_loss" in lines[0]
     assert ("accuracy" in lines[0]) == (max(map(len, cells)) < 15)
@@ -314,6 +354,11 @@ def test_stale_runs_are_told_by_what_differs() -> None:
 def test_by_refuses_what_does_not_vary() -> None:
     with pytest.raises(UsageError, match="--by depth: does not vary between settings; choose from optimizer"):
         printed(two_optimizers(), by="depth")
+
+
+def test_by_needs_a_setting_that_varies() -> None:
+    with pytest.raises(UsageError, match="no setting varies in this sweep, so leave --by out"):
+        printed(answered(rows(VALLEY)), by="optimizer")
 
 
 def test_top_shows_so_many_and_says_what_is_left() -> None:

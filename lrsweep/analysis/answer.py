@@ -161,7 +161,7 @@ def answer(
     ranking = ranking.join(diagnose(ranking, runs, curves, about)).join(cost(ranking, runs, curves, timings, about))
     found = profiles(runs, about)
     fits = [fit(profile, lower_is_better(objective_column(about))) for profile in found]
-    recommendation = recommend(ranking, about, fits, missing=counts["new"])
+    recommendation = recommend(ranking, about, fits, counts["new"], found)
     cards = deal(Material(about, runs, ranking, recommendation, found, fits))
     checks = check(about, counts, ranking, recommendation)
     return Answer(about, counts, runs, curves, timings, ranking, recommendation, cards, checks, stale, folder)

@@ -99,7 +99,7 @@ def _paid(row: Any) -> str:
     """What a rate took: epochs, examples, and seconds where they are known."""
     paid = f"{_counted(row['epochs_to_target'], 'epoch')} ({_counted(row['examples_to_target'], 'example')}"
     seconds = row["seconds_to_target"]
-    return f"{paid}, {duration(seconds)} per run)" if seconds > 0 else f"{paid})"
+    return f"{paid}, {duration(seconds)})" if seconds > 0 else f"{paid})"
 
 
 def _neighbours(grid: Sequence[float], epochs: Sequence[float], at: int) -> Iterator[str]:

@@ -48,6 +48,19 @@ def ranking_rows(ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, 
     return order[np.searchsorted(known, wanted, sorter=order)], bests[numbers]
 
 
+def at_the_top(rates: Array, bests: Array) -> Array:
+    """Whether each rate (n,) is the highest of several of its setting, which `bests` (n,) tells by its best rate's row.
+
+    >>> at_the_top(np.array([0.1, 1.0, 0.1]), np.array([0, 0, 2]))
+    array([False,  True, False])
+    """
+    tops = np.full(len(rates), -np.inf)
+    np.maximum.at(tops, bests, rates)
+    several = np.bincount(bests, minlength=len(rates)) > 1
+    top: Array = (rates == tops[bests]) & several[bests]
+    return top
+
+
 class Seeds:
     """What runs measure, over the seeds of each rate. `rows` (len(runs),) are the runs' rates, numbers below `n`.
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lrsweep.analysis.curves import Seeds, by_length, ranking_rows
+from lrsweep.analysis.curves import Seeds, at_the_top, by_length, ranking_rows
 from lrsweep.analysis.ranking import RATE, SMALLEST, ends_above_untrained
 from lrsweep.analysis.recommend import brief
 from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, FINISHED, STOPPED, Array
@@ -59,6 +59,15 @@ where that way is short, as in regression, the ratio stays small. What looked to
 loss, what looked good at a low rate 0.02 and 1.19 at most. Beyond the best rate it takes both, since there 1.39 times a
 small loss, with 0.02 lacking, still looked good."""
 
+GAP = 1.5
+"""What is behind has overfitted only where its validation loss is this many times its own training loss: the best rate
+may owe its place to luck. What looked overfitting in the last 60 cases had 2.3 times or more."""
+
+STILL = 0.03
+"""At the highest rate tried, which is the best, validation loss that falls by this share at the end tells that there
+was too little training, or that the rates are too low. The cases say little about it: one good best rate in the last
+60 is at that edge, and fell by 0.3%. Grids that were too low by far had 3.3% or more."""
+
 RISEN = 1.12
 """Overfitting: validation loss ends at this many times its minimum. What looked overfitting had 1.15 or more, but for
 two cases, what looked good 1.10 at most, but for one with 1.13."""
@@ -90,7 +99,8 @@ def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, ab
     seeds, rates = Seeds(rows, len(ranking)), ranking[RATE].to_numpy(float)
     with np.errstate(all="ignore"):  # what is not finite is told apart below
         measured = measure(runs, curves, about)
-        labels, evidence = _told(_over_seeds(measured, seeds, np.sign(rates - rates[bests]), bests))
+        table = _over_seeds(measured, seeds, np.sign(rates - rates[bests]), bests)
+        labels, evidence = _told(table | {"at_top": at_the_top(rates, bests)})
     return pd.DataFrame({"diagnosis": labels, "evidence": evidence}, ranking.index, dtype=object)
 
 
@@ -199,6 +209,7 @@ def _over_seeds(measured: Measures, seeds: Seeds, side: Array, bests: Array) -> 
     table |= {"epochs": seeds.median(np.where(measured["finished"], measured["epochs"], np.nan)), "side": side}
     origin = np.where(np.isnan(whole["val_untrained"]), whole["chance"], whole["val_untrained"])
     table |= {"val": seeds.mean(whole["val"]), "origin": seeds.mean(origin)}
+    table |= {"gap": seeds.median(np.fmax(whole["val"], SMALLEST) / np.fmax(whole["train"], SMALLEST))}
     table |= {"best_train": table["train"][bests], "best_val": table["val"][bests]}
     flags = measured | _without_gain(measured, table, seeds.rows)
     floor = NEGLIGIBLE * table["chance"]
@@ -260,6 +271,19 @@ def _rose(table: Measures) -> Array:
     return (table["risen"] >= RISEN) & (table["went_on"] >= 0.5)
 
 
+def _overfitted(table: Measures) -> Array:
+    apart = (table["gap"] >= GAP) | (table["risen"] >= RISEN)
+    return _behind(table) & apart & (table["epochs"] >= FEW)
+
+
+def _unripe(table: Measures) -> Array:
+    """The best rate, at the high edge and still on its way; or one behind that neither overfits nor is slower."""
+    falling = (table["val_fall"] >= STILL) & (table["falls"] >= 0.5) & (table["val"] > NEGLIGIBLE * table["chance"])
+    edge = (table["side"] == 0) & (table["at_top"] > 0)
+    unripe: Array = falling & (table["epochs"] >= FEW) & (edge | _behind(table))
+    return unripe
+
+
 def _diverged(row: Any) -> str:
     first = ", the first" if row.diverged > 1 else ""
     when = f"{first} in epoch {row.lost_in:.0f}" if row.lost_in > 0 else ""
@@ -300,7 +324,7 @@ def _slow(row: Any) -> str:
     last = end_of_training(int(row.epochs))
     when = f"the last {last} epochs" if last > 1 else "the last epoch"
     falling = f", still falling by {row.val_fall:.0%} in {when}" if row.val_fall >= 0.005 else ""
-    return _with(_compared(row), falling)
+    return _with(_compared(row) if row.side else f"the highest rate tried, {_loss(row)}", falling)
 
 
 def _shaken(row: Any) -> str:
@@ -330,8 +354,9 @@ RULES = (
     Rule("overfitting", lambda table: _rose(table) & (table["lowest_in"] >= 1), _risen),
     Rule("too_slow", _short, _slow),
     Rule("oscillating", lambda table: _behind(table) & (table["train_ratio"] >= BEHIND), _shaken),
-    Rule("overfitting", lambda table: _behind(table) & (table["epochs"] >= FEW), _memorized),
+    Rule("overfitting", _overfitted, _memorized),
     Rule("overfitting", _rose, _risen),
+    Rule("too_slow", _unripe, _slow),
     Rule("good", lambda table: table["n_seeds"] > 0, _good),
 )
 """In order: the first that holds is told."""

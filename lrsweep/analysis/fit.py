@@ -38,11 +38,11 @@ SAME = 1e-6
 
 REASONS = (
     "",
-    "next to the best, training breaks down, or no rate lies within 1.5 decades",
+    "the best has no neighbour",
     "the objective does not bend upwards round the best",
     "the parabola's minimum lies outside of the rates that it is fitted to",
 )
-"""Why there is no minimum near the best rate, by the numbers of `minima`."""
+"""Why there is no minimum near the best rate, by the numbers of `minima`; of the first, `_alone` tells which holds."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def fit(profile: Profile, lower_is_better: bool) -> Fit:
     narrow for few seeds.
     Source: Hesterberg 2015, What teachers should know about the bootstrap, The American Statistician 69(4).
     """
-    whole = ~np.isnan(profile.values).any(axis=1)
+    whole = np.asarray(np.isfinite(profile.values).all(axis=1))
     x, values = np.log10(profile.rates[whole]), profile.values[whole]
     if not len(x):
         return _none("no rate trained with all of its seeds")
@@ -81,8 +81,13 @@ def fit(profile: Profile, lower_is_better: bool) -> Fit:
     height = heights(values, np.full((1, n), 1 / n), lower_is_better)
     found, why, reach = minima(x, height)
     if why[0]:
-        at_edge = x[height[0].argmin()] in np.log10(profile.rates[[0, -1]])
-        return _none("the best is at the edge of those tried" if at_edge else REASONS[why[0]])
+        best = height[0].argmin()
+        at = int(np.flatnonzero(whole)[best])
+        if at in (0, len(whole) - 1):
+            return _none("the best is at the edge of those tried")
+        steep = "the loss is over 100 times as high" if lower_is_better else f"the score is lower by over {STEEP}"
+        alone = _alone(np.log10(profile.rates), whole, at, height[0] - height[0, best], steep)
+        return _none(alone or REASONS[why[0]])
     centre, grid_error = float(found[0]), LOPSIDED * float(reach[0]) ** 2
     if n == 1:
         return Fit(10**centre, None, np.empty(0), "one seed does not tell how sure it is", grid_error)
@@ -97,6 +102,27 @@ def fit(profile: Profile, lower_is_better: bool) -> Fit:
 
 def _none(reason: str) -> Fit:
     return Fit(None, None, np.empty(0), reason)
+
+
+def _alone(x: Array, whole: Array, at: int, height: Array, steep: str) -> str:
+    """Why the best rate, at x[at] of x (K,), has nothing to be fitted with on one of its sides; empty if it has.
+
+    `whole` (K,) are the rates with all of their seeds, `height` (their number,) is how far above the best those are;
+    `steep` says that this is too far.
+    """
+    rise = np.full(len(x), np.nan)
+    rise[whole] = height
+    for side, step in (("below", -1), ("above", 1)):
+        others = np.flatnonzero(whole & (step * (x - x[at]) > 0))[::step]  # the nearest first
+        apart = np.abs(x[others] - x[at])
+        near = others[(apart <= REACH) | ((np.arange(len(others)) == 0) & (apart <= FAR))]
+        if abs(x[at + step] - x[at]) > FAR:
+            return f"no rate within 1.5 decades {side} the best was tried"
+        if not len(near):
+            return f"just {side} the best, runs did not finish"
+        if not (rise[near] <= STEEP).any():
+            return f"just {side} the best, {steep}"
+    return ""
 
 
 def heights(values: Array, weights: Array, lower_is_better: bool) -> Array:

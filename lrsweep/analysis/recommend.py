@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrsweep.analysis.fit import Fit
 from lrsweep.analysis.naming import apart
-from lrsweep.analysis.profiles import as_in_the_file, digits
+from lrsweep.analysis.profiles import Profile, as_in_the_file, digits
 from lrsweep.analysis.ranking import RATE, SMALLEST, by_setting, lower_is_better, objective_column, varying
+from lrsweep.analysis.rivals import rivals_doubt
 from lrsweep.analysis.widen import beyond
 from lrsweep.vocabulary import Array, Scalar
 
@@ -41,6 +43,12 @@ REMEDIES = {
 }
 """What to do by the diagnosis of the best rate."""
 
+VAGUE = 2.0
+"""Decades: an interval of the fitted rate that is wider tells no more than a grid does."""
+
+FAULTY = ("collapsed", "unstable", "diverged")
+"""Diagnoses of rates that nobody would call stable."""
+
 ONE_SEED = 0.8
 """Share of a mean loss beyond which one seed makes it, and the others say nothing. In tests/studies/redraws.py it is
 passed in most answers that are wrong by half or more, which are of one data set, and in none of the other ones."""
@@ -48,12 +56,16 @@ passed in most answers that are wrong by half or more, which are of one data set
 
 @dataclass(frozen=True)
 class Case:
-    """One setting: its rows of the ranking by rate, each column an array (K,); `at` is the best rate's place."""
+    """One setting: its rows of the ranking by rate, each column an array (K,); `at` is the best rate's place.
+
+    `rivals` is the doubt that other settings cast on it, if any.
+    """
 
     columns: Mapping[str, Array]
     fit: Fit
     at: int
     lower_is_better: bool
+    rivals: str = ""
 
     def best(self, column: str) -> Any:
         """What a column has for the best rate; nan where there is no such column."""
@@ -68,6 +80,11 @@ class Case:
     def finished(self) -> int:
         """The seeds that finished at the best rate; with none, there is no best rate."""
         return int(self.best("n_seeds") - self.best("n_lost"))
+
+    @property
+    def usable(self) -> list[float]:
+        """The rates at which every seed finished."""
+        return [float(rate) for rate in self.columns[RATE][self.columns["n_lost"] == 0]]
 
     @property
     def unstable(self) -> Array:
@@ -99,25 +116,41 @@ class Case:
         return told if isinstance(told, str) and self.finished else None
 
 
-def recommend(ranking: pd.DataFrame, about: Mapping[str, Any], fits: Sequence[Fit], missing: int = 0) -> dict[str, Any]:
+def recommend(
+    ranking: pd.DataFrame,
+    about: Mapping[str, Any],
+    fits: Sequence[Fit],
+    missing: int = 0,
+    found: Sequence[Profile] = (),
+) -> dict[str, Any]:
     """The document of recommendation.json: settings best first, dataset by dataset, as losses compare only within one.
 
-    `fits` has an entry per setting, in order of appearance. While runs are `missing`, settings with more of them
-    come before those that may owe their place to having few. What cannot be said is None, with the reason in `advice`.
+    `fits` has an entry per setting, in order of appearance, and so have the profiles that are `found`: with these, the
+    best setting of each dataset is told how many others may be as good. While runs are `missing`, settings with more of
+    them come before those that may owe their place to having few. What cannot be said is None, with the reason in
+    `advice`.
     """
     column = objective_column(about)
     lower = lower_is_better(column)
     datasets = [*about["datasets"]]
     columns = {str(name): ranking[name].to_numpy() for name in ranking}
-    settings = []
-    for rows, found in zip(by_setting(ranking, about), fits, strict=True):
+    cases = []
+    for number, (rows, fitted) in enumerate(zip(by_setting(ranking, about), fits, strict=True)):
         own = {name: values[rows] for name, values in columns.items()}
-        case = Case(own, found, int(own["rank"].argmin()), lower)
+        case = Case(own, fitted, int(own["rank"].argmin()), lower)
         few = -int(own["n_seeds"].sum()) if missing else 0
         mean = case.best("objective_mean")
         order = (datasets.index(case.best("dataset")), few, case.best("n_lost"), mean if lower else -mean)
-        settings.append((order, _entry(case, about, missing)))
-    entries = [entry for _, entry in sorted(settings, key=lambda pair: pair[0])]
+        cases.append((order, number, case))
+    entries = []
+    for _, grouped in itertools.groupby(sorted(cases, key=lambda one: one[0]), key=lambda one: one[0][0]):
+        same = [(number, case) for _, number, case in grouped]
+        doubt = ""
+        if found:
+            lost = np.array([case.best("n_lost") for _, case in same])
+            doubt = rivals_doubt([found[number] for number, _ in same], [case.at for _, case in same], lost)
+        best, *others = (case for _, case in same)
+        entries += [_entry(case, about, missing) for case in (replace(best, rivals=doubt), *others)]
     return {"schema_version": 1, "sweep": about["name"], "objective": column, "settings": entries}
 
 
@@ -180,7 +213,8 @@ def _entry(case: Case, about: Mapping[str, Any], missing: int) -> Entry:
     }
     axes = about["axes"]
     few = {key: apart(key, axes[key]).get(given, given) for key, given in entry["setting"].items() if given is not None}
-    act = [_action(entry, label(entry["setting"] | few, str(case.best("optimizer"))))] if finished else []
+    name = label(entry["setting"] | few, str(case.best("optimizer")))
+    act = [_action(entry, name, case.usable)] if finished else []
     return entry | {"advice": "\n".join([*act, *_doubts(case, entry, missing)])}
 
 
@@ -198,27 +232,42 @@ def _tie_interval(grid: Sequence[float], tied: Sequence[bool], at: int) -> list[
     return [grid[low], grid[high]]
 
 
-def _action(entry: Entry, name: str) -> str:
-    """The sentence to act on; `name` tells the setting."""
+def _action(entry: Entry, name: str, usable: Sequence[float]) -> str:
+    """The sentence to act on; `name` tells the setting, `usable` are the rates that no seed was lost at."""
     dataset, rate = entry["setting"].get("dataset"), brief(entry["best_rate"])
     if entry["diagnosis"] in USELESS:
         start = f"For {dataset} no" if dataset else "No"
         return f"{start} rate tried is of use to {name}: even the best, {rate}, {USELESS[entry['diagnosis']]}."
     start = f"For {dataset} use" if dataset else "Use"
-    sure = "; ".join(_sureness(entry))
+    sure = "; ".join(_sureness(entry, usable))
     return f"{start} {name} at {rate}{f' ({sure})' if sure else ''}."
 
 
-def _sureness(entry: Entry) -> Iterator[str]:
+def _sureness(entry: Entry, usable: Sequence[float]) -> Iterator[str]:
     """How far the best rate is to be trusted: what is tied with it, and the fitted rate."""
     if entry["tie_interval"] is not None:
         low, high = map(brief, entry["tie_interval"])
         tied = "no neighbour" if low == high else f"{low} to {high}"
         yield f"{tied} {'ties with' if low == high else 'cannot be told from'} it at {entry['n_seeds']} seeds"
     if entry["fitted_rate"] is not None:
-        interval = entry["fitted_interval"]
-        ends = f", 95% {brief(interval[0], 2)} to {brief(interval[1], 2)}" if interval else ""
+        ends = f", {_fit_within(entry['fitted_interval'], usable)}" if entry["fitted_interval"] else ""
         yield f"fitted {brief(entry['fitted_rate'], 2)}{ends}"
+
+
+def _fit_within(interval: Sequence[float], usable: Sequence[float]) -> str:
+    """The interval of the fitted rate, or that it says nothing: a clipped one only repeats the grid.
+
+    >>> _fit_within([0.02, 0.3], [0.01, 1.0]), _fit_within([0.01, 1.0], [0.01, 1.0])
+    ('95% 0.02 to 0.3', 'no surer than the grid')
+    >>> _fit_within([0.001, 0.3], [0.0001, 1.0])
+    'but its 95% interval spans 2.5 decades'
+    """
+    if np.allclose(interval, [usable[0], usable[-1]], rtol=1e-3, atol=0):
+        return "no surer than the grid"
+    decades = math.log10(interval[1] / interval[0])
+    if decades > VAGUE:
+        return f"but its 95% interval spans {decades:.2g} decades"
+    return f"95% {brief(interval[0], 2)} to {brief(interval[1], 2)}"
 
 
 def _doubts(case: Case, entry: Entry, missing: int) -> Iterator[str]:
@@ -230,10 +279,12 @@ def _doubts(case: Case, entry: Entry, missing: int) -> Iterator[str]:
         if lost:
             said = f"{lost} of {n_seeds} seeds did not finish even at the best rate, so it has no mean"
             yield f"{said}; those that did decide the order."
-        if case.diagnosis in REMEDIES:
+        # Beyond a high edge, higher rates come first: training longer would only hide that these are too low.
+        if case.diagnosis in REMEDIES and not (case.diagnosis == "too_slow" and entry["edge"] == "high"):
             yield REMEDIES[case.diagnosis]
         yield from _second_minimum(case)
-        yield from _stability(case)
+        yield from _stability(case, entry)
+        yield from filter(None, [case.rivals])
         yield from _seeds(case, entry, missing)
         yield from _no_fit(case, entry)
         if entry["test_loss"] is None and not lost:
@@ -287,7 +338,7 @@ def _second_minimum(case: Case) -> Iterator[str]:
             return
 
 
-def _stability(case: Case) -> Iterator[str]:
+def _stability(case: Case, entry: Entry) -> Iterator[str]:
     grid, stable, limit = case.grid, case.stable, case.limit
     unknown = [brief(grid[place]) for place in np.flatnonzero(case.unknown[:limit])]
     if unknown:
@@ -302,10 +353,18 @@ def _stability(case: Case) -> Iterator[str]:
         where = "on" if case.at == stable else "beyond"
         said = f"The best rate sits {where} the edge of stability (training is unstable at {first})"
         yield f"{said}: try warm-up or clipping."
-    again = np.flatnonzero(~case.unstable[limit:] & ~case.unknown[limit:])
-    if len(again) and limit:
+    fine = ~case.unstable & ~case.unknown
+    if "diagnosis" in case.columns:  # what learned nothing is not unstable, but no better for that
+        fine &= ~np.isin(case.columns["diagnosis"].astype(str), FAULTY)
+    again = np.flatnonzero(fine[limit:])
+    if len(again) and 0 < limit <= _top(case, entry) + 1:
         higher = brief(grid[limit + again[0]])
         yield f"Training is unstable at {first} but stable again at {higher}: chance decides there."
+
+
+def _top(case: Case, entry: Entry) -> int:
+    """The place of the highest rate that cannot be told from the best."""
+    return case.grid.index(entry["tie_interval"][1]) if entry["tie_interval"] else case.at
 
 
 def _seeds(case: Case, entry: Entry, missing: int) -> Iterator[str]:

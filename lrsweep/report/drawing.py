@@ -58,7 +58,8 @@ def panels(answer: Answer, entries: Sequence[Entry], width: int) -> list[str]:
         for line in _setting(answer, name, entry, rates, size, ends, width)
     ]
     used = "".join(pictures)
-    legend = lines([f"{mark} {meaning}" for mark, meaning in LEGEND.items() if mark in used], "   ", width - MARGIN)
+    meanings = LEGEND | {ABOVE: f"{answer.objective} {LEGEND[ABOVE]}"}  # else it reads as a diagnosis
+    legend = lines([f"{mark} {meaning}" for mark, meaning in meanings.items() if mark in used], "   ", width - MARGIN)
     title = f"{answer.objective} against learning_rate (log scale{'s' if answer.lower_is_better else ''})"
     below = [ticks(*ends, size[0]), *legend]
     return [title, *pictures, *(" " * MARGIN + line for line in below)]

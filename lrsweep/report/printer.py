@@ -139,19 +139,26 @@ def fitting(columns: Sequence[Column], width: int) -> list[Column]:
     """
     kept = [column for column in columns if not column.spare]
     for column in sorted((column for column in columns if column.spare), key=lambda column: column.spare):
-        if total(kept, EASY) + column.width() - GAP <= width:
+        known = joined(kept) if column.spare == 1 else kept  # for the first of them names are broken into lines
+        if total(known, LEAST if column.spare == 1 else EASY) + column.width() - GAP <= width:
             kept.append(column)
     kept = [column for column in columns if column in kept]
-    names = [column for column in kept if column.name]
     if total(kept) - GAP <= width:
         return kept
-    if names:
-        cells = [" · ".join(row) for row in zip(*(column.cells for column in names), strict=True)]
-        joined = Column(" · ".join(column.title for column in names), cells, name=True, wrap=True)
-        kept = [joined, *(column for column in kept if not column.name)]
+    kept = joined(kept)
     while len(kept) > 2 and total(kept, SHORT) - GAP > width:
         kept.pop()
     return kept
+
+
+def joined(columns: Sequence[Column]) -> list[Column]:
+    """The columns, those that name what a row is about as one whose cells may be broken into lines."""
+    names = [column for column in columns if column.name]
+    if not names:
+        return list(columns)
+    cells = [" · ".join(row) for row in zip(*(column.cells for column in names), strict=True)]
+    name = Column(" · ".join(column.title for column in names), cells, name=True, wrap=True)
+    return [name, *(column for column in columns if not column.name)]
 
 
 def total(columns: Sequence[Column], most: int = LEAST) -> int:

@@ -128,7 +128,7 @@ def costs(rows: Sequence[Row]) -> Iterator[Column]:
     """How long it takes to come near the best, in rows of the ranking."""
     for unit, spare in (("epochs", 6), ("steps", 7)):
         cells = [words.cell(row[f"{unit}_to_target"], "count") for row in rows]
-        yield from told(Column(f"{unit} to target", cells, spare, right=True))
+        yield from told(Column(f"{unit} to within 5%", cells, spare, right=True))
 
 
 def rate_tables(answer: Answer, entry: Entry, curves: pd.DataFrame) -> Iterator[tuple[str, list[Column]]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from lrsweep.analysis.cost import cost_sentences
 from lrsweep.analysis.recommend import USELESS, open_edge
 from lrsweep.analysis.widen import widened
 from lrsweep.report import drawing, words
-from lrsweep.report.printer import EDGE, FAINT, PROSE, Printer
+from lrsweep.report.printer import EDGE, FAINT, PROSE, Printer, fitting
 from lrsweep.report.tables import rate_tables, rates_table, settings_table, stale_table, tabled
 from lrsweep.report.words import many
 from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, STOPPED, UsageError
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
     from lrsweep.analysis.expectations import Check
     from lrsweep.analysis.recommend import Entry
 
-MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_ACTS, MOST_ROWS = 20, 6, 3, 6, 24
+MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_ACTS, MOST_ROWS = 20, 6, 3, 6, 12
 """What is shown where nobody asked for more: settings, doubts, pictures, sentences to act on, rows of a card."""
 
 SHOWN = ("width", "subset")
 """Axes whose cards show their tables unasked: what is in them stands in no other table."""
+
+TELLING = 2
+"""Columns of the settings up to this `spare` are missed where they do not fit, and that is said."""
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -60,7 +64,7 @@ def print_summary(
         say_doubts(printer, answer, shown)
         act = [entry for entry in best_of_each_dataset(answer.entries, 1) if entry["best_rate"] is not None]
         draw(printer, answer, act if len(act) > 1 else shown)
-        say_cards(printer, answer.cards, show_all)
+        say_cards(printer, answer.cards, entries[0]["setting"], show_all)
         if show_all:
             say_details(printer, answer, shown)
         say_act(printer, answer, act[:MOST_ACTS])
@@ -86,7 +90,10 @@ def say_answer(
 ) -> None:
     """The table of settings with notes beneath; of rates where only these vary."""
     if shown[0]["setting"]:
-        printer.table(settings_table(answer, shown, by), *notes)
+        columns = settings_table(answer, shown, by)
+        kept = {column.title for column in fitting(columns, printer.console.width)}
+        lacks = any(0 < column.spare <= TELLING and column.title not in kept for column in columns)
+        printer.table(columns, *notes, *["A wider terminal shows more columns."][:lacks])
         return
     facts = words.lines(beside(answer, shown[0]), " · ", min(printer.console.width, PROSE))
     printer.table(rates_table(answer, shown[0], top), *facts, style="")
@@ -131,21 +138,45 @@ def draw(printer: Printer, answer: Answer, entries: Sequence[Entry]) -> None:
     if printer.console.options.ascii_only:
         return
     printer.draw(drawing.panels(answer, entries[:MOST_PICTURES], printer.console.width))
-    printer.draw(drawing.sparklines(answer, entries[0], printer.console.width))
+    best = next(entry for entry in answer.entries if any(entry is one for one in entries))
+    printer.draw(drawing.sparklines(answer, best, printer.console.width))
 
 
-def say_cards(printer: Printer, cards: Sequence[Card], show_all: bool) -> None:
-    """What each axis does: the finding, and the table where it says more; with `show_all` everything."""
+def say_cards(printer: Printer, cards: Sequence[Card], best: Mapping[str, Any], show_all: bool) -> None:
+    """What each axis does: the finding, and the table where it says more; with `show_all` everything.
+
+    Of a long table the rows that have the `best` setting's other values.
+    """
     for i, card in enumerate(cards):
         rows = max((len(column.values) for column in card.table), default=0)
-        table = rows > 0 and (show_all or (card.axis in SHOWN and rows <= MOST_ROWS))
+        table = rows > 0 and (show_all or card.axis in SHOWN)
         sentences = card.sentences if show_all else [*first_words(card)] if card.axis in SHOWN else ()
         printer.say(card.title, style="bold")
         printer.say(*sentences)
         if table:
-            printer.table(tabled(card.table))
+            kept = range(rows) if show_all else telling_rows(card, rows, best)
+            left_out = [f"{many(rows - len(kept), 'more row')}: --all and the page have them."][: rows > len(kept)]
+            printer.table(tabled([replace(one, values=[one.values[i] for i in kept]) for one in card.table]), *left_out)
         elif sentences or i == len(cards) - 1:
             printer.say("")
+
+
+def telling_rows(card: Card, rows: int, best: Mapping[str, Any]) -> Sequence[int]:
+    """The rows of a card's table that are shown: all, or those of the best setting's family, so many at most."""
+    if rows <= MOST_ROWS:
+        return range(rows)
+    families = [
+        column
+        for column in card.table
+        if column.kind == "setting" and column.title in best and column.title.split(".")[0] != card.axis
+    ]
+    own = [i for i in range(rows) if all(same(column.values[i], best[column.title]) for column in families)]
+    return (own or range(rows))[:MOST_ROWS]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of a setting are the same; one that does not apply is None or nan."""
+    return (words.missing(one) and words.missing(other)) or bool(one == other)
 
 
 def first_words(card: Card) -> Iterator[str]:
@@ -161,7 +192,8 @@ def chosen(answer: Answer, by: str | None) -> list[Entry]:
         return answer.entries
     known = list(answer.entries[0]["setting"])
     if by not in known:
-        raise UsageError(f"--by {by}: does not vary between settings; choose from {', '.join(known) or 'nothing'}")
+        choice = f"choose from {', '.join(known)}" if known else "no setting varies in this sweep, so leave --by out"
+        raise UsageError(f"--by {by}: does not vary between settings; {choice}")
     best: dict[Any, Entry] = {}
     for entry in answer.entries:
         best.setdefault((entry["setting"][by], entry["setting"].get("dataset")), entry)
@@ -237,8 +269,11 @@ def unfinished(answer: Answer) -> Iterator[str]:
 
 def below(shown: Sequence[Entry], n_settings: int, by: str | None) -> Iterator[str]:
     """What the order of the settings says, and how many are left out."""
-    if len(shown) > 1 and by is None:
-        yield "In order of the mean, which alone does not say that settings differ."
+    if sum(entry["best_rate"] is not None for entry in shown) > 1:
+        if by is None:
+            yield "In order of the mean, which alone does not say that settings differ."
+        else:
+            yield f"The best setting for each {by.split('.')[-1]}, not in order of the mean."
     if len(shown) < n_settings:
         yield f"{many(n_settings - len(shown), 'more setting')}: --top {n_settings} shows them all."
 

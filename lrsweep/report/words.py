@@ -84,11 +84,14 @@ def lines(parts: Iterable[str], between: str, width: int) -> list[str]:
 def alike(values: Sequence[float]) -> Callable[..., str]:
     """How to write the numbers of a column: with the decimals that give the one nearest to zero three digits.
 
-    Large ones have no more than four digits; one that stands `beside` another has the other's decimals.
+    Large ones have no more than four digits; one that stands `beside` another has the other's decimals. Where these
+    would leave next to nothing of a small one, it has two digits of its own.
 
     >>> write = alike([0.104, 2.3])
     >>> write(0.104), write(2.3), write(132.312), write(0.5, beside=132.312), write(123456.0), write(float("inf"))
     ('0.104', '2.300', '132.3', '0.5', '1.2e+05', '–')
+    >>> write(1.7e-05), write(0.0042), write(0.0042, beside=0.104), write(0.0002, beside=0.104), write(0.0)
+    ('1.7e-05', '0.0042', '0.004', '0.0002', '0.000')
     """
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
     most = max(0, 2 - math.floor(math.log10(min(sizes)))) if sizes else 3
@@ -98,6 +101,9 @@ def alike(values: Sequence[float]) -> Callable[..., str]:
             return NOTHING
         size = max(abs(value), abs(beside) if math.isfinite(beside) else 0.0, 1.0)
         places = min(most, max(0, 3 - math.floor(math.log10(size))))
+        small = max(abs(value), abs(beside)) < 10 * 10.0**-places if size == 1 else False
+        if value and places and (small or abs(value) < 10.0**-places):
+            return f"{value:.2g}"
         return f"{value:.{places}f}" if size < 1e4 and places <= 6 else f"{value:.1e}"
 
     return write
@@ -135,9 +141,14 @@ def cell(given: Any, kind: Kind) -> str:
     ('1.62 ×', '5.4%', '1,079', '0.49', '–')
     >>> cell((0.001, 0.01), "rates"), cell((0.92, 1.0), "ratios"), cell((-0.012, 0.003), "changes")
     ('0.001–0.01', '0.92–1.00', '-0.012 to +0.003')
+    >>> cell((0.1, True), "bound"), cell((0.1, False), "bound")
+    ('≥ 0.1', '0.1')
     """
     if missing(given):
         return NOTHING
+    if kind == "bound":
+        lowest, only_bound = given
+        return f"{'≥ ' * only_bound}{brief(lowest)}"
     if kind in PAIRS:
         low, high = (cell(end, PAIRS[kind]).removesuffix(" ×") for end in given)
         return low if low == high else f"{low} to {high}" if kind == "changes" else f"{low}–{high}"

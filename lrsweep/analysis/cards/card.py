@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 Kind = (
     Literal["setting", "rate", "rates", "value", "score", "change", "changes", "ratio", "ratios"]
-    | Literal["share", "number", "count", "seconds", "text"]
+    | Literal["share", "number", "count", "seconds", "text", "bound"]
 )
-"""How a cell is written. `rates`, `changes` and `ratios` are (low, high) pairs or None, `value` is the objective,
+"""How a cell is written. `rates`, `changes` and `ratios` are (low, high) pairs or None, `bound` a rate with whether it
+is no more than a lower bound (≥ 0.1), `value` is the objective,
 `score` an accuracy or R², `change` a difference of scores, with its sign, `ratio` a factor (1.6 ×), `share` a fraction
 shown in per cent, `number` anything else; None or nan is nothing."""
 
@@ -33,9 +34,9 @@ class Chart:
     """A figure to draw: tidy `data`, whose columns the other fields name.
 
     `lines`: `y` against `x`, a line for each value of `by`, a band or bar from `low` to `high`. `heat`: cells of
-    `colour` over `x` and `y`, a panel for each value of `by`. `title` states the finding, the titles of the axes name
-    what is on them with its unit, `words` describe the figure to who cannot see it. Where
-    `x` holds words, no line goes from one to the next.
+    `colour` over `x` and `y`, a panel for each value of `by`. `title` says in a short line what is drawn, the titles of
+    the axes name what is on them with its unit, `words` describe the figure to who cannot see it. Where `x` holds
+    words, no line goes from one to the next.
     """
 
     kind: Literal["lines", "heat"]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from lrsweep.analysis.cards.card import Card
-from lrsweep.analysis.cards.choice_tables import MOST_DRAWN, gain_chart, numbers, table
+from lrsweep.analysis.cards.choice_tables import MOST_DRAWN, gain_chart, listed_rows, numbers, table
 from lrsweep.analysis.cards.compare import holm, significant
 from lrsweep.analysis.cards.effects import growing, room, sizes, stability, warmed, widest
 from lrsweep.analysis.cards.options import Contest, Option, Options, options
@@ -107,11 +107,14 @@ def helped(found: Options, judged: Sequence[Contest]) -> tuple[str, list[str]]:
     groups = {said: own for said, own in groups.items() if own}
     n, what = len(judged), subject(found)
     if len(groups) > 1:
-        ways = [f"{said} in {len(own)}{f' of {n} settings' * (not i)}" for i, (said, own) in enumerate(groups.items())]
+        ways = [
+            f"{said} {found.among.format(f'{len(own)} of {n}') if not i else f'{found.at} {len(own)}'}"
+            for i, (said, own) in enumerate(groups.items())
+        ]
         return f"{what} {listed(ways)}", gains(found, [own[0] for own in groups.values()])
     [said] = groups
     says = OF_SCHEDULES.get(said, f"{what} {said}") if what == "A schedule" else f"{what} {said}"
-    some = f" in {n if said in ('helps', 'harms') else 'any'} of {n} settings" if n > 1 else ""
+    some = " " + found.among.format(f"{n if said in ('helps', 'harms') else 'any'} of {n}") if n > 1 else ""
     return f"{says}{some}", gains(found, by_optimizer(judged))
 
 
@@ -153,7 +156,7 @@ def winner(found: Options) -> tuple[str, list[str]]:
         return f"{lead.best.name} is best", [lead_of(found, lead)]
     wins = Counter(one.best.name for one in found.contests if one.best.alive)
     ways = [
-        f"{name} {f'is best in {times} of {n} settings' if not i else f'in {times}'}"
+        f"{name} {f'is best {found.among}'.format(f'{times} of {n}') if not i else f'{found.at} {times}'}"
         for i, (name, times) in enumerate(wins.most_common(4))
     ]
     unlike = [one for one in by_optimizer(found.contests) if one.best.value != lead.best.value and one.best.alive]
@@ -219,7 +222,7 @@ def counted(found: Options) -> Iterator[str]:
     several = {value: effect for value, effect in found.effects.items() if effect.n > 1}
     order = [one.value for one in found.contests[0].options if one.value in several]
     for value in order[: 3 if len(order) < 4 else 1]:
-        yield f"All else equal, {found.called[value]} is ahead of {found.base} {several[value].words}."
+        yield f"All else equal, {found.called[value]} is ahead of {found.base} {several[value].words(found.among)}."
 
 
 def doubts(found: Options) -> Iterator[str]:
@@ -228,7 +231,8 @@ def doubts(found: Options) -> Iterator[str]:
 
     def named(which: Callable[[Option], bool]) -> str:
         counts = Counter(one.name for one in each if which(one))
-        return listed([f"{name} (in {times} of {n} settings)" if n > 1 else name for name, times in counts.items()])
+        where = {name: f" ({found.among.format(f'{times} of {n}')})" * (n > 1) for name, times in counts.items()}
+        return listed([f"{name}{place}" for name, place in where.items()])
 
     alive = {one.value for one in each if one.alive}
     if len(alive) < len({one.value for one in each}) and alive:
@@ -241,4 +245,10 @@ def doubts(found: Options) -> Iterator[str]:
     if alone := [name for value, name in found.called.items() if value not in {one.value for one in each}]:
         yield f"{listed(alone)}: in no setting that differs in nothing else, so not compared."
     if len(found.contests[0].rivals) > 1 and any(one.gain.difference for one in each):
-        yield "What is told of several values allows for their number (Holm's correction); intervals do not."
+        by_itself = any(effect.n > 1 for effect in found.effects.values())
+        others = "intervals and what is told each by itself do" if by_itself else "intervals do"
+        yield f"Verdicts allow for the number of values compared (Holm's correction); {others} not."
+    if subject(found) and len([one for one in found.contests if one.base and one.base.alive and one.rivals]) > 1:
+        yield "The counts in the title allow for the number of settings (Holm's correction)."
+    if 0 < (drawn := len(listed_rows(found))) < len(each):
+        yield f"The table shows {drawn} of {len(each)} settings, the best first; --json has all."

@@ -58,11 +58,11 @@ def table(found: Options) -> list[Col]:
         Col(board.metric, [one.objective for one in own], "value"),
         Col(f"against {found.base}", [gain for gain, _ in gains], "ratio" if board.lower else "change", 1),
         Col("95% interval", [interval for _, interval in gains], "ratios" if board.lower else "changes", 3),
-        Col("verdict", ["reference" if one is contest.base else one.gain.told for contest, one in rows], "text", 2),
+        Col("verdict", ["reference" if one is contest.base else one.gain.verdict for contest, one in rows], "text", 2),
         *([Col("ahead in", ahead, "text", 7)] if any(one and one.n > 1 for one in counts) else []),
         Col("good decades", [one.decades if one else None for one in ranges], "number", 4),
-        Col("stable to", [one.entry["highest_stable_rate"] for one in own], "rate"),
-        Col("epochs to target", [one.epochs_to_target for one in own], "count", 6),
+        Col("stable to", [one.stable_to for one in own], "bound"),
+        Col("epochs to within 5%", [one.epochs_to_target for one in own], "count", 6),
     ]
 
 
@@ -88,7 +88,7 @@ def gain_chart(found: Options) -> list[Chart]:
             by="setting" if len(found.contests) > 1 else "",
             low="low",
             high="high",
-            title=f"{what[0].upper()}{what[1:]}: {listed(few, 3)}",
+            title=f"{what}: {listed(few, 3)}",
             words=f"{what}, each at its own best rate, with 95% intervals over paired seeds; {int(lower)} is as good.",
             x_title=found.axis.name,
             y_title=what,
@@ -108,7 +108,7 @@ def numbers(found: Options) -> dict[str, Any]:
     values = [
         {
             "value": dict(zip(found.axis.columns, value, strict=True)),
-            "pairs": None if (own := found.effects.get(value)) is None else asdict(own),
+            "pairs_each_by_itself": None if (own := found.effects.get(value)) is None else asdict(own),
         }
         for value in found.called
     ]

@@ -76,12 +76,13 @@ def at_best(board: Board, ours: Standing, theirs: Standing) -> Difference | None
 class Price:
     """What a rate found elsewhere costs a setting: its `difference` to the setting's own best rate.
 
-    `rate` is the one that was tried, the `nearest` to the wanted where that was not. Of the `n` seeds that finish with
-    the best rate, `n_lost` do not with this one.
+    `rate` is the one that was tried, the `nearest` to the wanted where that was not; it may be the `same` as the best.
+    Of the `n` seeds that finish with the best rate, `n_lost` do not with this one.
     """
 
     rate: float
     nearest: bool
+    same: bool
     n: int
     n_lost: int
     difference: Difference | None
@@ -96,10 +97,11 @@ def price(board: Board, wanted: float, at: Standing) -> Price | None:
     there = ~np.isnan(comparable[at.best])
     return Price(
         rate=float(rates[index]),
+        same=index == at.best,
         nearest=not math.isclose(rates[index], wanted, rel_tol=1e-6),
         n=int(there.sum()),
         n_lost=int((np.isnan(comparable[index]) & there).sum()),
-        difference=difference(comparable[index], comparable[at.best], board.resolution),
+        difference=difference(comparable[index], comparable[at.best], 0.0 if index == at.best else board.resolution),
     )
 
 

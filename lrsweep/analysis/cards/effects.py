@@ -32,7 +32,7 @@ def room(found: Options) -> Iterator[str]:
         return
     (first, good), *others = own
     words = [f"{decades(good)} with {one.name}" for one, good in others[: MOST_NAMED - 1]]
-    words += [f"{len(own) - MOST_NAMED} more are in the table"] if len(own) > MOST_NAMED else []
+    words += [f"--json has {len(own) - MOST_NAMED} more"] if len(own) > MOST_NAMED else []
     near = f"within {WITHIN - 1:.0%} of the least {'loss' if found.board.lower else 'error'}, stable"
     where = f"; {found.contests[0].name}" if found.contests[0].name else ""
     yield f"Good rates ({near}{where}) span {decades(good)} decades with {first.name}; {'; '.join(words)}."
@@ -57,7 +57,11 @@ def widest(found: Options) -> str:
         if gap is not None and gap.mean > 0 and is_wider(gap.p, len(own)):
             wide = f"{own[0][0].name} ({decades(own[0][1])} decades)"
             return f"; {wide} has a wider range of good rates than {other.name} ({decades(narrow)})"
-    return "; their ranges of good rates cannot be told apart" if len(own) > 1 else ""
+    if len(own) < 2:
+        return ""
+    ends = dict.fromkeys(f"{one.decades:.1f}" for _, one in (own[-1], own[0]))
+    span = f"{'at least ' * any(own[-1][1].open)}{' to '.join(ends)} decades{' each' * (len(ends) == 1)}"
+    return f"; no {found.axis.name} can be told to have a wider range of good rates ({span})"
 
 
 def decades(good: Range) -> str:
@@ -69,11 +73,12 @@ def stability(found: Options) -> Iterator[str]:
     """What becomes of the highest stable rate: with warm-up, or with the one value besides the reference."""
     axis, board = found.axis, found.board
     if "schedule.warmup" in axis.columns:
-        effects = options(board, WARMUP).effects
+        warm = options(board, WARMUP)
         for value in warmups(board):
             yield from moved(ways(board, WARMUP, (0,), (value,)), f"With warm-up {value:g} the highest stable rate")
-            if (value,) in effects:
-                yield f"With warm-up {value:g}, {board.metric} at the best rate is ahead {effects[value,].words}."
+            if (value,) in warm.effects:
+                words = warm.effects[value,].words(warm.among)
+                yield f"With warm-up {value:g}, {board.metric} at the best rate is ahead {words}."
     elif len(found.called) == 2:
         [other] = [value for value in found.called if value != found.reference]
         what = f"With {found.called[other]} in place of {found.base} the highest stable rate"

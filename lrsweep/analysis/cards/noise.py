@@ -79,7 +79,7 @@ def noise_card(board: Board) -> Card | None:
             *([shown] if len(found) > 1 else []),
         ],
         table=table(best, metric),
-        charts=[chart(best, metric, title)],
+        charts=[chart(best, metric, f"Validation {metric} against the rate, by strength of noise")],
         numbers={"dataset": board.dataset or None, "settings": [numbers(one) for one in found]},
     )
 
@@ -135,7 +135,7 @@ def level(strength: str, scores: Array, reference: int, step: float, strengths: 
 def headline(one: Robustness, metric: str) -> str:
     """Whether another rate is better under noise than without."""
     told, start = [level for level in one.levels if level.told], f"With {one.name}, u" if one.name else "U"
-    reference = f"{one.rate(one.best)}, which is best without noise"
+    reference = f"{one.rate(one.best)}, the best by {metric} without noise"
     if told:
         level = told[-1]
         gain = change(level.gain, lower=False) if level.gain else ""
@@ -158,7 +158,7 @@ def drops(one: Robustness, metric: str) -> Iterator[str]:
         if level.best != one.best
     ]
     if moved:
-        yield f"Best {metric}: {one.rate(one.best)} without noise, {listed(moved)}."
+        yield f"Best by {metric}: {one.rate(one.best)} without noise, {listed(moved)}."
 
 
 def tied_drops(one: Robustness, metric: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lrsweep.analysis.cards.compare import Difference, at_best, holm, significant
-from lrsweep.analysis.cards.phrases import common, names
+from lrsweep.analysis.cards.phrases import ANYWHERE, common, names, places
 from lrsweep.analysis.cards.standings import Axis, Board, Family, Standing, Value
 from lrsweep.analysis.ranking import LEVEL
 from lrsweep.analysis.recommend import USELESS
@@ -26,6 +26,12 @@ class Against:
     difference: Difference | None
     p: float
     told: str
+
+    @property
+    def verdict(self) -> str:
+        """What is told, in a table: beside an interval that leaves out 0 it says why that is not enough."""
+        alone = self.told == "not told" and self.difference is not None and significant(self.difference.p)
+        return "not told (Holm)" if alone else self.told
 
 
 @dataclass(frozen=True)
@@ -94,19 +100,18 @@ class Effect:
     better: int
     worse: int
 
-    @property
-    def words(self) -> str:
+    def words(self, among: str = ANYWHERE) -> str:
         """The end of a sentence, with what chance alone would tell where that is a pair or more.
 
-        >>> Effect(5, 3, 2, 1, 0).words
-        'in 3 of 5 settings (1 told each by itself) and behind in 2 (0 told)'
-        >>> Effect(200, 110, 90, 6, 4).words
+        >>> Effect(5, 3, 2, 1, 0).words("at {} widths")
+        'at 3 of 5 widths (1 told each by itself) and behind at 2 (0 told)'
+        >>> Effect(200, 110, 90, 6, 4).words()
         'in 110 of 200 settings (6 told each by itself) and behind in 90 (4 told); chance alone tells 5 each way'
         """
-        ahead = f"in {self.ahead} of {self.n} settings ({self.better} told each by itself)"
+        at, ahead = among.partition(" ")[0], among.format(f"{self.ahead} of {self.n}")
         chance = self.n * (1 - LEVEL) / 2
         luck = f"; chance alone tells {chance:.0f} each way" if chance >= 1 else ""
-        return f"{ahead} and behind in {self.behind} ({self.worse} told){luck}"
+        return f"{ahead} ({self.better} told each by itself) and behind {at} {self.behind} ({self.worse} told){luck}"
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,16 @@ class Options:
     def base(self) -> str:
         """The reference in words."""
         return self.called[self.reference]
+
+    @property
+    def among(self) -> str:
+        """Where the contests are, with a place for how many of them."""
+        return places([contest.family for contest in self.contests])
+
+    @property
+    def at(self) -> str:
+        """The word for where: `at`, `in` or `with`."""
+        return self.among.partition(" ")[0]
 
     @cached_property
     def effects(self) -> dict[Value, Effect]:

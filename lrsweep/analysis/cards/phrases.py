@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrsweep.analysis.cards.compare import Difference
-from lrsweep.analysis.cards.standings import Axis, Board, Standing, Value
+from lrsweep.analysis.cards.standings import Axis, Board, Family, Standing, Value
 from lrsweep.analysis.cards.trend import Trend
 from lrsweep.analysis.naming import apart
 from lrsweep.analysis.profiles import digits
@@ -16,6 +16,20 @@ from lrsweep.vocabulary import Scalar
 
 LONGEST = 220
 """Characters of a title: three lines of a terminal."""
+
+ANYWHERE = "in {} settings"
+"""Where families are that differ in several axes."""
+
+PLACES = {
+    "width": "at {} widths",
+    "depth": "at {} depths",
+    "batch_size": "at {} batch sizes",
+    "subset": "at {} sample sizes",
+    "epochs": "at {} numbers of epochs",
+    "optimizer": "with {} optimizers",
+    "activation": "with {} activations",
+}
+"""The same where they differ in one."""
 
 VAGUE = math.log(1000)
 """A ratio whose interval reaches this far, in logarithms, says nothing."""
@@ -151,6 +165,19 @@ def in_words(setting: Mapping[str, Scalar | None], among: Sequence[Mapping[str, 
     few = {column: apart(column, [other[column] for other in among or [setting]]) for column in setting}
     own = {column: few[column].get(given, given) if given else given for column, given in setting.items()}
     return label(own, "")
+
+
+def places(families: Sequence[Family]) -> str:
+    """Where families are, with a place for how many of them: by the one axis that they differ in, if it is only one.
+
+    >>> places([Family({"width": 16, "optimizer": "adam"}, {}), Family({"width": 32, "optimizer": "adam"}, {})])
+    'at {} widths'
+    >>> places([Family({"width": 16, "optimizer": "adam"}, {}), Family({"width": 32, "optimizer": "sgd"}, {})])
+    'in {} settings'
+    """
+    rests = [family.rest for family in families]
+    differing = [column for column in (rests[0] if rests else ()) if len({rest[column] for rest in rests}) > 1]
+    return PLACES.get(differing[0], ANYWHERE) if len(differing) == 1 else ANYWHERE
 
 
 def with_(name: str) -> str:

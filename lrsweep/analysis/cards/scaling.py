@@ -28,6 +28,9 @@ from lrsweep.analysis.recommend import brief
 MOST_NAMED = 6
 """Families that sentences name one by one; of more they say how many."""
 
+MOST_LISTED = 12
+"""Families in a table; the sentences are about all of them."""
+
 ROWS = "training rows"
 
 
@@ -97,9 +100,19 @@ def at(what: str, *sizes: float) -> str:
 def exponents(found: Sequence[Ladder], what: str) -> Iterator[str]:
     """The exponent of each family with its interval; of many families of the best ones."""
     few = [f"{exponent(one.trend)}{with_(one.name)}" for one in found if one.trend.slope is not None]
-    more = f"; {len(few) - MOST_NAMED} more are in the table" if len(few) > MOST_NAMED else ""
+    more = f"; --json has {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
+    unsure = [one.name for one in found if one.trend.slope is None]
+    if few and unsure:
+        more += f"; it cannot be told{with_(listed(unsure, 3))}"
     if few:
         yield f"Exponent of the best rate against {what}: {'; '.join(few[:MOST_NAMED])}{more}."
+
+
+def shortened(found: Sequence[Ladder]) -> Iterator[str]:
+    """That a table does not show all families."""
+    if len(found) > MOST_LISTED:
+        n, few = (sum(len(one.sizes) for one in ladders) for ladders in (found, found[:MOST_LISTED]))
+        yield f"The table shows {few} of {n} settings, the best first; --json has all."
 
 
 def edges(found: Sequence[Ladder], what: str) -> Iterator[str]:
@@ -159,6 +172,8 @@ def price_words(cost: Price | None, lower: bool) -> str:
     where = f" at {brief(cost.rate)}, the nearest tried" if cost.nearest else ""
     if cost.n_lost:
         return f"{'all' if cost.n_lost == cost.n else f'{cost.n_lost} of'} {count(cost.n, 'seed')} lost{where}"
+    if cost.same:
+        return f"the same rate{where}"
     if cost.difference is None:
         return f"not known{where}"
     if cost.difference.mean == 0 and not cost.difference.error:

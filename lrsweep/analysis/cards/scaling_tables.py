@@ -9,12 +9,9 @@ import pandas as pd
 
 from lrsweep.analysis.cards.card import Chart, Col
 from lrsweep.analysis.cards.phrases import count, shown
-from lrsweep.analysis.cards.scaling import MOST_NAMED, Ladder
+from lrsweep.analysis.cards.scaling import MOST_LISTED, MOST_NAMED, Ladder
 from lrsweep.analysis.cards.standings import Board, Standing
 from lrsweep.analysis.ranking import RATE
-
-MOST_LISTED = 12
-"""Families in a table; the sentences are about all of them."""
 
 EDGES = {"low": "at the low edge", "high": "at the high edge"}
 
@@ -37,7 +34,7 @@ def table(found: Sequence[Ladder], board: Board, size: str, column: str) -> list
         Col("fitted rate", [one.fit.rate for one in members], "rate", 3),
         Col("95% of it", [one.fit.interval for one in members], "rates", 4),
         Col(board.metric, [one.objective for one in members], "value"),
-        Col("stable to", [one.entry["highest_stable_rate"] for one in members], "rate", 1),
+        Col("stable to", [one.stable_to for one in members], "bound", 1),
         Col(column, [cost for cost, _ in costs], "ratio" if board.lower else "change"),
         Col("95%", [interval for _, interval in costs], "ratios" if board.lower else "changes", 5),
         *([Col("note", notes)] if any(notes) else []),

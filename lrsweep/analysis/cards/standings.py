@@ -76,6 +76,12 @@ class Standing:
         return bool(np.isfinite(self.objective))
 
     @property
+    def stable_to(self) -> tuple[float, bool] | None:
+        """The highest stable rate, and whether the grid ends there, so that it is no more than a lower bound."""
+        highest = self.entry["highest_stable_rate"]
+        return None if highest is None else (float(highest), bool(highest == self.profile.rates[-1]))
+
+    @property
     def bracketed(self) -> bool:
         """Whether the best rate is neither the lowest nor the highest tried."""
         return self.best is not None and 0 < self.best < len(self.profile.rates) - 1

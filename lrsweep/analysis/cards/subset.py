@@ -19,9 +19,11 @@ from lrsweep.analysis.cards.phrases import (
     joined,
     listed,
     on,
+    places,
     with_,
 )
 from lrsweep.analysis.cards.scaling import (
+    MOST_LISTED,
     MOST_NAMED,
     ROWS,
     Ladder,
@@ -30,8 +32,9 @@ from lrsweep.analysis.cards.scaling import (
     ladder_numbers,
     ladders,
     price_words,
+    shortened,
 )
-from lrsweep.analysis.cards.scaling_tables import MOST_LISTED, rate_chart, table
+from lrsweep.analysis.cards.scaling_tables import rate_chart, table
 from lrsweep.analysis.cards.standings import Axis, Board, Standing
 from lrsweep.analysis.cards.trend import Trend, trend
 from lrsweep.analysis.profiles import digits
@@ -52,7 +55,7 @@ def subset_card(board: Board, axis: Axis) -> Card:
         return Card(axis.name, on(board, "No two settings differ in their training rows alone."))
     curves = [learning_curve(ladder, board) for ladder in found]
     orders = [[kept_order(one, ladder.members[-1]) for one in ladder.members] for ladder in found]
-    title, learned = on(board, headline(found, board)), learning(found, curves, board)
+    title = on(board, headline(found, board))
     shared = [order for ladder in orders[:MOST_LISTED] for order in ladder]
     return Card(
         axis=axis.name,
@@ -60,17 +63,18 @@ def subset_card(board: Board, axis: Axis) -> Card:
         sentences=[
             *agreed(found, board),
             *exponents(found, "the number of rows"),
-            learned,
+            learning(found, curves, board),
             *ranking_kept(found, orders),
             *edges(found, ROWS),
             *joined(axis),
+            *shortened(found),
         ],
         table=[
-            *table(found, board, ROWS, "its rate on all rows"),
+            *table(found, board, ROWS, f"its rate on {most(found)}"),
             Col("Spearman", [order[0] for order in shared], "number", 2),
             Col("of steady rates", [order[1] for order in shared], "number", 5),
         ],
-        charts=[curve_chart(found, board, learned), rate_chart(found, ROWS, title)],
+        charts=[curve_chart(found, board), rate_chart(found, ROWS, f"Best rate against {ROWS}")],
         numbers={
             "dataset": board.dataset or None,
             "families": [family_numbers(*one, board) for one in zip(found, orders, curves, strict=True)],
@@ -90,6 +94,12 @@ def family_numbers(ladder: Ladder, orders: Sequence[tuple[float, float]], curve:
 def rows_of(standing: Standing) -> float:
     """Training rows, however the file gives them."""
     return float(standing.n_train)
+
+
+def most(found: Sequence[Ladder]) -> str:
+    """The rows of the largest samples."""
+    sizes = {one.sizes[-1] for one in found}
+    return f"{sizes.pop():,.0f} rows" if len(sizes) == 1 else "the most rows"
 
 
 def taken_up(board: Board, members: Sequence[Standing]) -> list[Price | None]:
@@ -169,7 +179,7 @@ def taken(ladder: Ladder, board: Board) -> str:
 def costs(cost: Price, board: Board) -> str:
     """A price with what it is in."""
     words = price_words(cost, board.lower)
-    return words if cost.n_lost else f"{board.metric} {words}"
+    return words if cost.n_lost or cost.same else f"{board.metric} {words}"
 
 
 def good(cost: Price, large: Standing, board: Board) -> bool | None:
@@ -232,7 +242,8 @@ def ranking_kept(found: Sequence[Ladder], orders: Sequence[Sequence[tuple[float,
     best = found[0]
     sizes = listed([f"{size:,.0f}" for size in dict.fromkeys([best.sizes[0], best.sizes[-2]])])
     if few:
-        yield f"Spearman's correlation of the rates' order with that of all rows, at {sizes} rows: {'; '.join(few)}."
+        end = f"with that at {most(found)}, at {sizes} rows: {'; '.join(few)}."
+        yield f"Spearman's correlation of the rates' order {end}"
 
 
 def agreed(found: Sequence[Ladder], board: Board) -> Iterator[str]:
@@ -241,13 +252,14 @@ def agreed(found: Sequence[Ladder], board: Board) -> Iterator[str]:
         return
     verdicts = [good(one.prices[0], one.members[-1], board) for one in found if one.prices[0] is not None]
     yes, no = verdicts.count(True), verdicts.count(False)
+    where = places([one.family for one in found]).format(f"{yes} of {len(verdicts)}")
     yield (
-        f"The best rate of the smallest sample is as good (within {DEAR - 1:.0%}) for the largest in {yes} of "
-        f"{len(verdicts)} settings, worse in {no}, and not told in {len(verdicts) - yes - no}."
+        f"The best rate of the smallest sample is as good (within {DEAR - 1:.0%}) for the largest {where}, "
+        f"worse in {no}, and not told in {len(verdicts) - yes - no}."
     )
 
 
-def curve_chart(found: Sequence[Ladder], board: Board, title: str) -> Chart:
+def curve_chart(found: Sequence[Ladder], board: Board) -> Chart:
     """The objective at each size's best rate against the rows, on log scales; a score as 1 - score."""
     rows = []
     for ladder in found[:MOST_NAMED]:
@@ -265,7 +277,7 @@ def curve_chart(found: Sequence[Ladder], board: Board, title: str) -> Chart:
         by="setting",
         low="low",
         high="high",
-        title=title,
+        title=f"{what} at each size's best rate against {ROWS}",
         words=f"{what} at each size's best rate against training rows, with 95% intervals.",
         x_title=ROWS,
         y_title=what,

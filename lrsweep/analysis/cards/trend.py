@@ -16,6 +16,9 @@ from lrsweep.vocabulary import Array
 FLAT = 0.2
 """An exponent whose whole interval is nearer to 0 than this is flat: less than a factor of 1.15 per doubling."""
 
+WIDEST = 4.0
+"""An exponent whose interval is wider than this is not told: it leaves open even what a size times ten does."""
+
 NORMAL = 1.959964
 """|z| stays below this with probability 0.95."""
 
@@ -58,7 +61,8 @@ def trend(x: Array, y: Array, replicates: Array | None, n_seeds: int, rough: Arr
     `rough` (n,) the standard error of each y for being found on a grid, which seeds do not lessen.
     There are two errors: of the seeds, from the replicates, with Student's t at n_seeds - 1, and of the points, from
     their distance to the line, at n - 2. The seeds' error is in part in the points', and neither sees all of the other,
-    so the larger one is the interval's; roughness comes on top, in squares.
+    so the larger one is the interval's; roughness comes on top, in squares. Where it is wider than
+    WIDEST, neither slope nor interval is told.
     """
     points = tuple(range(len(x)))
     if len(x) < 2 or np.ptp(x) == 0:
@@ -76,6 +80,8 @@ def trend(x: Array, y: Array, replicates: Array | None, n_seeds: int, rough: Arr
         return Trend(slope, None, points, "two points and too few seeds tell nothing about how sure that is")
     coarse = 0.0 if rough is None else NORMAL * math.sqrt(float(weights**2 @ rough**2))
     half = math.hypot(max(halves), coarse)
+    if 2 * half > WIDEST:
+        return Trend(None, None, points, f"the exponent's 95% interval is wider than {WIDEST:g}")
     return Trend(slope, (slope - half, slope + half), points)
 
 
@@ -107,8 +113,8 @@ def rate_trend(sizes: Sequence[float], members: Sequence[Standing], lower: bool)
 def unknown(members: Sequence[Standing]) -> str:
     """Why too few sizes have a best rate that is no bound."""
     edge, dead = (sum(way) for way in zip(*((_at_edge(one), one.best is None) for one in members), strict=True))
-    parts = [f"at {edge} of {len(members)} the best rate is at the edge of its grid"] if edge else []
-    parts += [f"at {dead} of {len(members)} no run finished"] if dead else []
+    parts = [f"at {edge} of {len(members)} sizes the best rate is at the edge of its grid"] if edge else []
+    parts += [f"at {dead} of {len(members)} sizes no run finished"] if dead else []
     return " and ".join(parts)
 
 

@@ -18,6 +18,7 @@ from lrsweep.analysis.cards.scaling import (
     ladders,
     price_words,
     reused,
+    shortened,
 )
 from lrsweep.analysis.cards.scaling_tables import heat_chart, rate_chart, table
 from lrsweep.analysis.cards.standings import Axis, Board, Standing
@@ -28,8 +29,8 @@ ADVICE = {
     "falls": ("lower the rate", "lower it"),
     "rises": ("raise the rate", "raise it"),
     "flat": ("keep the rate", "it hardly moves"),
-    "open": ("whether to change the rate cannot be told", "no trend can be told"),
-    "none": ("what to do with the rate cannot be told", "nothing can be told"),
+    "open": ("no trend can be told", "no trend can be told"),
+    "none": ("nothing can be told", "nothing can be told"),
 }
 """What to do with the rate by its trend, at the start of a title and after that."""
 
@@ -54,10 +55,11 @@ def width_card(board: Board, axis: Axis) -> Card:
             *edges(found, "width"),
             *two_points(found),
             *joined(axis),
+            *shortened(found),
         ],
-        table=table(found, board, "width", "reuse costs"),
+        table=table(found, board, "width", reuse_column(found, board)),
         charts=[
-            rate_chart(drawn, "width", title),
+            rate_chart(drawn, "width", "Best rate against width"),
             heat_chart(drawn, board, "width", f"{board.metric} over width and rate: where the good rates lie"),
         ],
         numbers={"dataset": board.dataset or None, "families": [ladder_numbers(one, board, "width") for one in found]},
@@ -72,14 +74,14 @@ def width_of(standing: Standing) -> float:
 def answer(trend: Trend) -> str:
     """What to do with the rate when neurons are added, from the only trend."""
     if trend.slope is None:
-        return f"How the rate goes with the width cannot be told: {trend.reason}."
+        return f"Best rate against width: no trend can be told, since {trend.reason}."
     sure = f"exponent {exponent(trend)}"
     if trend.verdict == "none":
         return f"The best rate {doubling(trend)} per doubling of width, {sure}, but {trend.reason}."
     if trend.verdict == "flat":
         return f"One rate serves all widths: {sure}."
     if trend.verdict == "open":
-        return f"No trend of the best rate with width can be told: {sure}."
+        return f"Best rate against width: no trend can be told, {sure}."
     act = ADVICE[trend.verdict][0]
     return f"When adding neurons, {act}: it {doubling(trend)} per doubling of width, {sure}."
 
@@ -91,12 +93,17 @@ def answers(found: Sequence[Ladder]) -> str:
         groups.setdefault((under(one, found), one.trend.advice), []).append(i)
     order = sorted(groups, key=lambda key: (key[0], list(ADVICE).index(key[1])))
     parts = [named(found, groups[key], key, not i) for i, key in enumerate(order)]
-    title = f"When adding neurons, {'; '.join(parts)}."
+    title = f"{opening(order)}{'; '.join(parts)}."
     if len(found) <= MOST_NAMED and len(title) <= LONGEST:
         return title
     order = sorted(order, key=lambda key: -len(groups[key]))
     parts = [counted(found, groups[key], key, not i) for i, key in enumerate(order)]
-    return f"When adding neurons, {'; '.join(parts)}."
+    return f"{opening(order)}{'; '.join(parts)}."
+
+
+def opening(order: Sequence[tuple[str, str]]) -> str:
+    """The start of a title, by what it says first: what to do, or that nothing can be told."""
+    return "Best rate against width: " if order[0][1] in ("open", "none") else "When adding neurons, "
 
 
 def named(found: Sequence[Ladder], own: Sequence[int], group: tuple[str, str], first: bool) -> str:
@@ -108,7 +115,7 @@ def named(found: Sequence[Ladder], own: Sequence[int], group: tuple[str, str], f
     if not slopes:
         return f"{words}{with_(listed([short[i] for i in own]))}"
     told = ", ".join(f"{decimals(slope)}{with_(name)}" for slope, name in slopes)
-    return f"{words}: {'exponent ' * first}{told}"
+    return f"{words}{', exponent ' if first and advice in ('open', 'none') else ': exponent ' if first else ': '}{told}"
 
 
 def counted(found: Sequence[Ladder], own: Sequence[int], group: tuple[str, str], first: bool) -> str:
@@ -124,6 +131,13 @@ def under(ladder: Ladder, found: Sequence[Ladder]) -> str:
     own = ladder.family.rest.get(UNDER, "standard")
     several = len({one.family.rest.get(UNDER) for one in found}) > 1
     return f"under {own} " if several and own != "standard" else ""
+
+
+def reuse_column(found: Sequence[Ladder], board: Board) -> str:
+    """The title of what the smallest width's rate costs the others."""
+    smallest = {one.sizes[i] for one in found if (i := first_alive(one)) is not None}
+    whose = f"width {smallest.pop():g}" if len(smallest) == 1 else "the smallest width"
+    return f"{'loss' if board.lower else 'score'} with {whose}'s rate"
 
 
 def reuse(found: Sequence[Ladder], board: Board) -> Iterator[str]:

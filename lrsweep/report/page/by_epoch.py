@@ -20,6 +20,9 @@ from lrsweep.vocabulary import Array
 MOST_RATES, MOST_EPOCHS = 12, 60
 """Lines of a figure, and points of a line."""
 
+FEW = 5
+"""Epochs below which each has its tick."""
+
 PANELS = (("val_loss", "validation loss", "x", "y"), ("train_loss", "training loss", "x2", "y2"))
 SCHEDULE = ("x3", "y3")
 
@@ -170,6 +173,7 @@ def _schedule(setting: Setting, curves: Curves) -> Iterator[dict[str, Any]]:
 def _layout(lines: Sequence[Line], setting: Setting) -> dict[str, Any]:
     end = max(1, max(len(line.losses["val_loss"]) for line in lines) - 1)
     along = {"tickformat": "d", "showgrid": False, "ticks": "outside", "tickcolor": look.MUTED, "ticklen": 4}
+    along |= {"dtick": 1} if end < FEW else {}  # else there are ticks between epochs, and two of them of one name
     up: dict[str, Any] = {"domain": [0.36, 0.95]}
     of = f"schedule of {words.rate(_scheduled(setting))}{', the best rate' if setting.entry['best_rate'] else ''}"
     titles = [("x domain", "y domain", "validation loss"), ("x2 domain", "y2 domain", "training loss")]

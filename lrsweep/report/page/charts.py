@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PANEL_ROW, MOST_PANELS = 26, 4
 """Height in px of a heat map's row, and heat maps beside each other."""
 
+
+DODGE = 0.6
+"""Share of a word's place on an axis that its lines take at most."""
 
 TITLE = 60
 """Characters that the titles of heat maps beside each other have room for."""
@@ -59,7 +62,9 @@ def _lines(chart: Chart) -> Picture:
         | {"showgrid": False},
         yaxis=_axis(chart.y_title, np.concatenate([chart.data[one].to_numpy() for one in spans]), chart.log_y),
     )
-    traces = [trace for i, (name, rows) in enumerate(kept) for trace in _line(chart, i, name, rows)]
+    places = _places(chart)
+    lines = enumerate(zip(kept, _beside(len(kept)), strict=True))
+    traces = [trace for i, ((name, rows), apart) in lines for trace in _line(chart, i, name, rows, places, apart)]
     figure = go.Figure(data=traces, layout=layout)
     keys = [
         Key(f"l{i}", name, look.colour(i), look.sign(i), look.dash(i), i < MOST_ON) for i, (name, _) in enumerate(kept)
@@ -78,10 +83,28 @@ def _lines(chart: Chart) -> Picture:
     )
 
 
-def _line(chart: Chart, number: int, name: str, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _beside(number: int) -> list[float]:
+    """How far each of several lines stands from the middle of a word, so that their intervals do not hide each other.
+
+    >>> _beside(1), _beside(3)
+    ([0.0], [-0.1, 0.0, 0.1])
+    """
+    step = min(0.1, DODGE / max(1, number - 1))
+    return [round(step * (i - (number - 1) / 2), 4) for i in range(number)]
+
+
+def _places(chart: Chart) -> dict[Any, float]:
+    """Where words stand on their axis: at 0, 1, 2…; nothing where x holds numbers."""
+    words_there = list(dict.fromkeys(chart.data[chart.x]))
+    return {word: float(i) for i, word in enumerate(words_there)} if _worded(words_there) else {}
+
+
+def _line(
+    chart: Chart, number: int, name: str, rows: pd.DataFrame, places: Mapping[Any, float], apart: float
+) -> Iterator[dict[str, Any]]:
     ink = look.colour(number)
     shared = {"type": "scatter", "legendgroup": f"l{number}", "visible": number < MOST_ON, "showlegend": False}
-    x, y = [*rows[chart.x]], look.numbers(rows[chart.y])
+    x, y = [places[at] + apart if places else at for at in rows[chart.x]], look.numbers(rows[chart.y])
     if chart.low and chart.high:
         low, high = look.numbers(rows[chart.low]), look.numbers(rows[chart.high])
         for at, bottom, top in zip(x, low, high, strict=True):
@@ -91,7 +114,7 @@ def _line(chart: Chart, number: int, name: str, rows: pd.DataFrame) -> Iterator[
     start = f"<b>{look.plain(name)}</b><br>" if name else ""
     yield shared | {
         **{"name": look.plain(name), "showlegend": bool(name), "x": x, "y": y},
-        "mode": "markers" if _worded(x) else "lines+markers",
+        "mode": "markers" if places else "lines+markers",
         "line": {"color": ink, "width": 2, "dash": look.dash(number)},
         "marker": {"color": ink, "size": 8, "symbol": look.sign(number)},
         "hoverinfo": "text",
@@ -117,7 +140,7 @@ def _worded(values: Any) -> bool:
 def _axis(title: str, values: Any, log: bool, **more: Any) -> dict[str, Any]:
     """An axis that holds the values: numbers on a scale, words in their order."""
     if _worded(values):
-        return look.axis(title, 0, 1, False, **more) | {"type": "category", "range": None, "tickformat": ""}
+        return _steps(title, list(dict.fromkeys(values)), every=1, **more)
     known = np.asarray([value for value in values if value is not None], dtype=float)
     known = known[np.isfinite(known) & ((known > 0) | (not log))]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.1, 1.0)
@@ -198,9 +221,9 @@ def _ordered(values: Any) -> list[Any]:
     return distinct if _worded(distinct) else sorted(distinct)
 
 
-def _steps(title: str, values: Sequence[Any], **more: Any) -> dict[str, Any]:
-    """An axis with a step for each value, all alike in width."""
-    every = max(1, math.ceil(len(values) / 9))
+def _steps(title: str, values: Sequence[Any], every: int = 0, **more: Any) -> dict[str, Any]:
+    """An axis with a step for each value, all alike in width; `every` so many has its name, 0: as many as fit."""
+    every = every or max(1, math.ceil(len(values) / 9))
     at = [*range(len(values))][::every]
     told = {"tickmode": "array", "tickvals": at, "ticktext": [look.plain(written(values[i])) for i in at]}
     axis = look.axis(title, -0.5, len(values) - 0.5, False, showgrid=False)

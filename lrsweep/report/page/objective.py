@@ -26,6 +26,8 @@ from lrsweep.vocabulary import Array
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
 
+NONE = "No run finished at any rate"
+
 MOST_DOTS = 6000
 """Seeds drawn as dots, of all settings together."""
 
@@ -43,8 +45,19 @@ ROW, CHART = 17, 330
 
 
 def pictures(answer: Answer, shown: Sequence[Part]) -> list[Picture]:
-    """A figure for each dataset."""
-    return [_picture(answer, part) for part in shown]
+    """A figure for each dataset, empty where no run finished; none at all where none did on any."""
+    finished = [any(np.isfinite(setting.values).any() for setting in part.settings) for part in shown]
+    if not any(finished):
+        return []
+    return [_picture(answer, part) if any_did else _empty(part) for part, any_did in zip(shown, finished, strict=True)]
+
+
+def _empty(part: Part) -> Picture:
+    """The figure of a dataset of which there is nothing to draw: its title alone, on no axes that would be made up."""
+    import plotly.graph_objects as go
+
+    axes = look.layout(xaxis=look.hidden(), yaxis=look.hidden())
+    return Picture(part.dataset, NONE, f"{NONE} on {part.dataset}.", go.Figure(layout=axes), height=24)
 
 
 def _picture(answer: Answer, part: Part) -> Picture:
@@ -63,7 +76,9 @@ def _picture(answer: Answer, part: Part) -> Picture:
             f"The {len(settings)} best of {part.n_settings:,} settings can be shown here; ranking.csv has all."
         )
     if min(len(settings), part.n_settings) > MOST_ON:
-        left_out.append(f"The best {MOST_ON} are switched on at first.")
+        briefly = any(setting.brief != setting.name for setting in settings)
+        named = ", named without what they share" if briefly else ""
+        left_out.append(f"The best {MOST_ON} are switched on at first{named}.")
     return Picture(
         label=part.dataset,
         title=_title(answer, settings),
@@ -80,7 +95,7 @@ def _picture(answer: Answer, part: Part) -> Picture:
 
 def _key(setting: Setting) -> Key:
     number = setting.number
-    name = f"{setting.name}" if setting.entry["best_rate"] is not None else f"{setting.name} (no run finished)"
+    name = setting.brief if setting.entry["best_rate"] is not None else f"{setting.brief} (no run finished)"
     return Key(setting.group, name, look.colour(number), look.sign(number), look.dash(number), number < MOST_ON)
 
 
@@ -259,7 +274,7 @@ def _title(answer: Answer, settings: Sequence[Setting]) -> str:
     best = settings[0]
     entry = best.entry
     if entry["best_rate"] is None:
-        return "No run finished at any rate"
+        return NONE
     who = f"{best.name} at" if len(settings) > 1 else "rate"
     side, mean = "lowest" if answer.lower_is_better else "highest", best.best["objective_mean"]
     told = f"{answer.objective} is {side} with {who} {words.rate(entry['best_rate'])}"

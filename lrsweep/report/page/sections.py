@@ -33,7 +33,7 @@ SIGNS = {
 LEAST_TELLING = 7
 """Columns of settings that are spared before others have no place here: the figure shows what they say."""
 
-ELSEWHERE = ("rank", "seeds", "steps to target", "evidence")
+ELSEWHERE = ("rank", "seeds", "steps to within 5%", "evidence")
 """Columns that would say again what the page says elsewhere."""
 
 MOST_RATES = 60
@@ -42,7 +42,7 @@ MOST_RATES = 60
 
 def by_rate(answer: Answer, shown: Sequence[Part]) -> Html:
     """The figure, and the settings in a table."""
-    pictures = objective.pictures(answer, shown)
+    pictures = objective.pictures(answer, shown)  # none where no run finished: the diagnosis says how each ended
     entries = [setting.entry for one in shown for setting in one.settings]
     columns = [column for column in tables.settings_table(answer, entries, None) if column.spare <= LEAST_TELLING]
     columns = [column for column in columns if column.title not in ELSEWHERE]
@@ -51,8 +51,8 @@ def by_rate(answer: Answer, shown: Sequence[Part]) -> Html:
         "section",
         tag("h2", "Objective against learning rate", class_="kicker"),
         chooser("dataset", "Dataset", [picture.label for picture in pictures]),
-        figure("objective", pictures, "dataset", lead=True),
-        table(columns, "Each setting at its best rate") if len(entries) > 1 else None,
+        figure("objective", pictures, "dataset", lead=True) if pictures else tag("p", f"{objective.NONE}."),
+        table(columns, "Each setting at its best rate") if len(entries) > 1 and pictures else None,
         tag("p", f"{many(left_out, 'more setting')} in recommendation.json.", class_="quiet") if left_out else None,
         id="rates",
     )

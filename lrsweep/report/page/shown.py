@@ -36,12 +36,14 @@ MOST_ON = 8
 class Setting:
     """A setting with its rows of `ranking`, by rate, and of `runs`; `values` are its runs' objectives, nan where lost.
 
-    `number` counts within its dataset, the best setting is 0.
+    `number` counts within its dataset, the best setting is 0. `brief` is its name in a figure: of those that are
+    switched on at first without what all of these share.
     """
 
     number: int
     entry: Entry
     name: str
+    brief: str
     rates: pd.DataFrame
     runs: pd.DataFrame
     values: Array
@@ -83,11 +85,12 @@ def parts(answer: Answer, most: int) -> list[Part]:
     for dataset, entries in by_dataset.items():
         kept = entries[:most]
         settings = []
-        for number, (entry, name) in enumerate(zip(kept, _names(answer, kept), strict=True)):
+        names, on = _names(answer, kept), _names(answer, kept[:MOST_ON])
+        for number, (entry, name, brief) in enumerate(zip(kept, names, [*on, *names[MOST_ON:]], strict=True)):
             rates = answer.rows(answer.ranking, entry).sort_values(RATE)
             runs = answer.rows(answer.runs, entry)
             values = objective_values(runs, answer.about).to_numpy()
-            settings.append(Setting(number, entry, name, rates, runs, values))
+            settings.append(Setting(number, entry, name, brief, rates, runs, values))
         found.append(Part(dataset, settings, len(entries)))
     return found
 

@@ -152,7 +152,7 @@ def _named(
 
     Where there is no room for it, only the first part; where there is none for that, nothing.
     """
-    name = _short(setting.name) + (" " if axis == "y3" else ": ") if frame.n_rows > 1 else ""
+    name = _short(setting.brief) + (" " if axis == "y3" else ": ") if frame.n_rows > 1 else ""
     for where, width in WIDTHS.items():
         rooms = {False: width * frame.along(ends[0]) - GAP, True: width * (1 - frame.along(ends[1])) - GAP}
         texts = [told[0]] if where == "narrow" else [name + ", ".join(told), told[0]]
@@ -173,8 +173,14 @@ def _edge(rates: Array, at: int, frame: Frame) -> float:
     return math.sqrt(rates[at - 1] * rates[at])
 
 
-def _short(name: str, most: int = 40) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+def _short(name: str, most: int = 52) -> str:
+    """The name with its ends: what tells settings apart can be at either.
+
+    >>> _short("adam, layer_rates decay 0.5, warmup 0.2", 30)
+    'adam, layer_rat….5, warmup 0.2'
+    """
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[-half:]}"
 
 
 def off_the_chart(answer: Answer, setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:

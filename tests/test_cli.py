@@ -303,10 +303,8 @@ def test_each_of_several_sweeps_has_its_page_in_its_folder(spec: Path, pages: li
 def test_without_plotly_nothing_is_begun(spec: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setattr("lrsweep.result.has_plotly", lambda: False)
     _, said = lrsweep(*command, code=2)
-    assert (
-        said
-        == "lrsweep: --html draws with Plotly, which is not installed; pip install 'lrsweep[plots]', or '.[plots]' in a clone\n"
-    )
+    remedy = "pip install 'lrsweep[plots]', or '.[plots]' in a clone"
+    assert said == f"lrsweep: --html draws with Plotly, which is not installed; {remedy}\n"
     assert not Path("results").exists()
 
 

@@ -115,7 +115,7 @@ def settings(*names: str, **setting: str) -> list[list[dict[str, Any]]]:
         (["told"], []),
         (["lost", "told"], []),
         (["like it"], ["The other setting cannot be told from this one by 3 seeds."]),
-        (["like it", "noisy"], ["None of the 2 other settings can be told from this one by 3 seeds."]),
+        (["like it", "noisy"], ["Neither of the 2 other settings can be told from this one by 3 seeds."]),
         (["told", "like it"], ["1 of the 2 other settings cannot be told from this one by 3 seeds."]),
         ([*BY_OPTIMIZER][1:], ["2 of the 4 other settings cannot be told from this one by 3 seeds."]),
     ],

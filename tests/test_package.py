@@ -24,7 +24,10 @@ lrsweep.cli.app(sys.argv[1:])
 """
 """Runs the command line where nothing but the core dependencies can be imported."""
 
-MISSING = "lrsweep: --html draws with Plotly, which is not installed; pip install 'lrsweep[plots]', or '.[plots]' in a clone\n"
+MISSING = (
+    "lrsweep: --html draws with Plotly, which is not installed; "
+    "pip install 'lrsweep[plots]', or '.[plots]' in a clone\n"
+)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ def rivals_doubt(found: Sequence[Profile], places: Sequence[int], lost: Array) -
         return "One seed cannot tell settings apart."
     many = untold(by_seed(found, places), lost)
     if many == n > 1:
-        return f"{'Neither' if n == 2 else 'None'} of the {n} other settings can be told from this one by {seeds} seeds."
+        none = "Neither" if n == 2 else "None"
+        return f"{none} of the {n} other settings can be told from this one by {seeds} seeds."
     what = "The other setting" if n == 1 else f"{many} of the {n} other settings"
     return f"{what} cannot be told from this one by {seeds} seeds." if many else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lrsweep.report import terminal, words
-from lrsweep.report.page.markup import Html, joined, short, tag
+from lrsweep.report.page.markup import Html, joined, tag
 from lrsweep.report.page.shown import interval_of
 from lrsweep.report.printer import EDGE
 from lrsweep.report.words import many
@@ -160,7 +160,7 @@ def _against(answer: Answer, act: Sequence[Entry]) -> Html | None:
         for check in answer.checks
         if not check.met
     ]
-    lines += [tag("li", f"{short(line.removeprefix(f'{EDGE} '))}.") for line in terminal.unfinished(answer)]
+    lines += [tag("li", f"{line.removeprefix(f'{EDGE} ')}.") for line in terminal.unfinished(answer)]
     lines += [tag("li", line) for line, _ in terminal.doubts(answer, act)] if act else []
     return tag("ul", *lines, class_="doubts") if lines else None
 

@@ -12,9 +12,6 @@ VOID = ("meta", "input", "link", "br")
 UNSEEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 """Control characters, overrides of the direction of writing, and halves of characters."""
 
-MOST = 200
-"""Characters of a text that others wrote, such as an error's message, where it stands beside much else."""
-
 
 class Html(str):
     """Text that is HTML, made by the functions here and by nothing else."""
@@ -27,15 +24,6 @@ def clean(given: str) -> str:
     ('a  b��', '👩\u200d💻')
     """
     return UNSEEN.sub("�", re.sub(r"\s", " ", given))
-
-
-def short(given: str) -> str:
-    """As much of a text as there is room for.
-
-    >>> short("short"), len(short("long" * 100))
-    ('short', 200)
-    """
-    return given if len(given) <= MOST else f"{given[: MOST - 1]}…"
 
 
 def text(given: object) -> Html:

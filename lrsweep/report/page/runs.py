@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from lrsweep.report import words
-from lrsweep.report.page.markup import Html, clean, data, short, tag
+from lrsweep.report.page.markup import Html, clean, data, tag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +109,7 @@ def _columns(answer: Answer, kept: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if name in kept and kept[name].notna().any():
             yield _numbers(name, kept[name])
     if (kept["reason"].fillna("") != "").any():
-        yield _texts("reason", kept["reason"], short)
+        yield _texts("reason", kept["reason"], words.cut)
 
 
 def _numbers(title: str, values: pd.Series[Any]) -> dict[str, Any]:

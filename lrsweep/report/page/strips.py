@@ -13,7 +13,6 @@ import numpy as np
 from lrsweep.analysis.ranking import RATE
 from lrsweep.report import words
 from lrsweep.report.page import look
-from lrsweep.report.page.markup import short
 from lrsweep.report.page.shown import Setting, spread
 from lrsweep.report.words import many
 from lrsweep.vocabulary import Array
@@ -215,6 +214,6 @@ def _said_of_mark(answer: Answer, setting: Setting, mark: str, rate: float, runs
     which = f"seed {', '.join(map(str, seeds))}{', …' if len(seeds) < len(runs) else ''}"
     start = f"<b>{look.plain(setting.name)}</b> at {words.rate(rate)}<br>{len(runs)} of {many(total, 'seed')}"
     if mark == "lost":
-        return f"{start} lost ({which})<br>{look.plain(short(next(filter(None, runs['reason'].fillna('')), '')))}"
+        return f"{start} lost ({which})<br>{look.plain(words.cut(next(filter(None, runs['reason'].fillna('')), '')))}"
     furthest = runs["value"].max() if mark == "above" else runs["value"].min()
     return f"{start} off the scale ({which})<br>{look.plain(answer.objective)} as far as {furthest:.3g}"

@@ -2,11 +2,13 @@
 
 Processes, not threads: two threads gave 1.0 to 1.2 times the throughput of one here, two processes 1.9 times. The
 standard library's pools lose every pending task when a worker is killed, and leave orphans when the parent is.
+Runs that pause take all that they need to go on with them, so that any worker may have them next.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -25,12 +27,15 @@ import numpy as np
 
 from lrsweep import ONE_THREAD, datasets
 from lrsweep.engine.train import train
-from lrsweep.vocabulary import CRASHED, CURVE_COLUMNS, FAILED, Data, Outcome, Stack
+from lrsweep.vocabulary import CRASHED, CURVE_COLUMNS, FAILED, Data, Outcome, Pause, Stack
 
 _loaded: dict[object, Data] = {}
 """Prepared data by what decides it, no more than KEPT at a time."""
 
 KEPT = 4
+
+Stream = Generator[list[Outcome], None, None]
+"""Each stack's outcomes as they come, in any order."""
 
 
 def execute(
@@ -38,22 +43,41 @@ def execute(
     workers: int,
     deadline: float | None = None,
     meanwhile: Callable[[], object] | None = None,
-) -> Generator[list[Outcome], None, None]:
-    """Trains the stacks and yields each one's outcomes as they come, in any order; `workers` 0 means in this process.
+) -> Stream:
+    """Trains the stacks and yields each one's outcomes as they come, in any order: one go of a `crew`.
 
-    Workers leave this process idle: once they have their first stacks, it does what is to be done `meanwhile`.
-    Whatever happens to a run is told by its outcome. Closing the stream ends the workers at once, and so does the
-    deadline, a time of `time.perf_counter`; in this process it is looked at between stacks.
+    Closing the stream ends the workers at once.
+    """
+    with crew(workers, deadline, meanwhile) as go:
+        yield from go(stacks)
+
+
+@contextlib.contextmanager
+def crew(
+    workers: int, deadline: float | None = None, meanwhile: Callable[[], object] | None = None
+) -> Iterator[Callable[[Sequence[Stack]], Stream]]:
+    """What trains stacks in several goes, one after the other; `workers` 0 means in this process.
+
+    Workers are started when there are stacks for them, which takes some 0.3 s, and live until the crew is left. They
+    leave this process idle: once they have their first stacks, it does what is to be done `meanwhile`.
+    Whatever happens to a run is told by its outcome. Leaving the crew ends the workers at once, and so does closing a
+    stream before its end, or asking for another; the next ones are new. So does the deadline, after which nothing is
+    trained: a time of `time.perf_counter`, which in this process is looked at between stacks.
     """
     if workers == 0:
         with one_blas_thread():
-            for stack in stacks:
-                if left(deadline) == 0:
-                    return
-                yield train_or_tell(stack, 0)
+            yield functools.partial(train_here, deadline)
     else:
-        with contextlib.closing(Pool(stacks, workers)) as pool:
-            yield from pool.outcomes(deadline, meanwhile)
+        with contextlib.closing(Pool(workers, deadline, meanwhile)) as pool:
+            yield pool.train
+
+
+def train_here(deadline: float | None, stacks: Sequence[Stack]) -> Stream:
+    """Trains the stacks in this process."""
+    for stack in stacks:
+        if left(deadline) == 0:
+            return
+        yield train_or_tell(stack, 0)
 
 
 def left(deadline: float | None) -> float | None:
@@ -97,17 +121,20 @@ def train_or_tell(stack: Stack, worker: int, attempt: int = 1) -> list[Outcome]:
 
 def singles(stack: Stack) -> list[Stack]:
     """The same runs, each in a stack of its own."""
-    return [replace(stack, runs=(run,), ids=(run_id,)) for run, run_id in zip(stack.runs, stack.ids, strict=True)]
+    pauses: list[tuple[Pause, ...]] = [(pause,) for pause in stack.pauses] or [()] * len(stack.runs)
+    each = zip(stack.runs, stack.ids, pauses, strict=True)
+    return [replace(stack, runs=(run,), ids=(run_id,), pauses=own) for run, run_id, own in each]
 
 
 def unfinished(stack: Stack, status: str, reason: str) -> Outcome:
-    """The outcome of a stack's only run, when there are no numbers to tell."""
-    return Outcome(stack.ids[0], status, reason, {}, np.empty((0, len(CURVE_COLUMNS))))
+    """The outcome of a stack's only run, when there are no numbers to tell but the curve up to its pause, if any."""
+    curve = stack.pauses[0].curve if stack.pauses else np.empty((0, len(CURVE_COLUMNS)))
+    return Outcome(stack.ids[0], status, reason, {}, curve)
 
 
 @dataclass
 class Worker:
-    """A process and the stack that it has in hand."""
+    """A process and the stack that it has in hand, if any."""
 
     number: int
     process: BaseProcess
@@ -119,30 +146,59 @@ class Worker:
 class Pool:
     """Worker processes that are given one stack at a time; a dead one costs its stack a retry, run by run."""
 
-    def __init__(self, stacks: Sequence[Stack], workers: int) -> None:
-        self.waiting = deque((stack, 1) for stack in stacks)
+    def __init__(
+        self, workers: int, deadline: float | None = None, meanwhile: Callable[[], object] | None = None
+    ) -> None:
+        self.wanted, self.deadline, self.meanwhile = workers, deadline, meanwhile
         self.context = multiprocessing.get_context("spawn")
         self.workers: list[Worker] = []
-        self.wanted = workers
+        self.waiting: deque[tuple[Stack, int]] = deque()
 
-    def outcomes(
-        self, deadline: float | None, meanwhile: Callable[[], object] | None = None
-    ) -> Iterator[list[Outcome]]:
-        """Each stack's outcomes as they come, until the deadline."""
-        for number in range(1, min(self.wanted, len(self.waiting)) + 1):
-            self.start(number)
-        if meanwhile is not None:
-            meanwhile()
-        while self.workers:
-            pipes = {worker.pipe: worker for worker in self.workers}
-            ready = wait(list(pipes), left(deadline))
-            if not ready:
+    def train(self, stacks: Sequence[Stack]) -> Stream:
+        """Each stack's outcomes as they come, until the deadline; ends the workers if it is left before the end."""
+        self.drop()
+        waiting = self.waiting = deque((stack, 1) for stack in stacks)
+        try:
+            yield from self.outcomes()
+        finally:
+            if self.waiting is waiting:
+                self.drop()
+
+    def drop(self) -> None:
+        """Ends the workers where they have, or are to have, stacks whose outcomes nobody waits for any more."""
+        if self.waiting or any(worker.stack for worker in self.workers):
+            self.close()
+
+    def outcomes(self) -> Stream:
+        """Each waiting stack's outcomes as they come, until the deadline."""
+        while left(self.deadline) != 0:
+            self.employ()
+            busy = {worker.pipe: worker for worker in self.workers if worker.stack}
+            if not busy:
                 return
-            for pipe in ready:
-                yield from self.hear(pipes[pipe])  # type: ignore[index]
+            if self.meanwhile is not None:
+                self.meanwhile()
+                self.meanwhile = None
+            for pipe in wait(list(busy), left(self.deadline)):
+                if outcomes := self.hear(busy[pipe]):  # type: ignore[index]
+                    yield outcomes
 
-    def start(self, number: int) -> None:
-        """Starts a worker and gives it a stack."""
+    def employ(self) -> None:
+        """Hands the waiting stacks to workers that have none, starting as many as there are stacks and places for."""
+        idle = [worker for worker in self.workers if worker.stack is None]
+        for worker in [worker for worker in idle if not worker.process.is_alive()]:
+            self.release(worker)
+            idle.remove(worker)
+        while len(idle) < len(self.waiting) and len(self.workers) < self.wanted:
+            idle.append(self.start())
+        for worker in idle[: len(self.waiting)]:
+            worker.stack, worker.attempt = self.waiting.popleft()
+            with contextlib.suppress(ConnectionError):  # a worker that died just now is heard of through its pipe
+                worker.pipe.send((worker.stack, worker.attempt))
+
+    def start(self) -> Worker:
+        """Starts a worker, with the first number that is free."""
+        number = min(set(range(1, self.wanted + 1)) - {worker.number for worker in self.workers})
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=serve, args=(theirs, number), name=f"lrsweep-{number}", daemon=True)
         with bare_surroundings():
@@ -150,41 +206,30 @@ class Pool:
         theirs.close()
         worker = Worker(number, process, ours)
         self.workers.append(worker)
-        self.feed(worker)
+        return worker
 
-    def feed(self, worker: Worker) -> None:
-        """Hands over the next stack, or lets the worker go where there is none."""
-        if self.waiting:
-            worker.stack, worker.attempt = self.waiting.popleft()
-            with contextlib.suppress(BrokenPipeError):  # a worker that died just now is heard of through its pipe
-                worker.pipe.send((worker.stack, worker.attempt))
-        else:
-            self.release(worker)
-
-    def hear(self, worker: Worker) -> Iterator[list[Outcome]]:
-        """A worker's outcomes; or, where it died, what that means for its stack."""
+    def hear(self, worker: Worker) -> list[Outcome]:
+        """A worker's outcomes; or, where it died, what that means for its stack. Then it has something new to do."""
         try:
-            outcomes = worker.pipe.recv()
+            outcomes: list[Outcome] = worker.pipe.recv()
+            worker.stack = None
         except (EOFError, OSError):  # OSError: it died in the middle of a message
-            yield from self.bury(worker)
-        else:
-            self.feed(worker)
-            yield outcomes
+            outcomes = self.bury(worker)
+        self.employ()
+        return outcomes
 
-    def bury(self, worker: Worker) -> Iterator[list[Outcome]]:
+    def bury(self, worker: Worker) -> list[Outcome]:
         """A worker died: its runs are tried again, one by one, and one that dies alone and again is the guilty one."""
         self.release(worker)
         stack = worker.stack
-        assert stack is not None  # noqa: S101  a worker is fed before it is listened to
+        assert stack is not None  # noqa: S101  a worker is listened to while it has one
         if len(stack.runs) > 1 or worker.attempt == 1:
             self.waiting.extendleft((single, worker.attempt + 1) for single in reversed(singles(stack)))
-        else:
-            code = worker.process.exitcode or 0
-            cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            hint = "; it may have run out of memory: lower width or batch_size" if code == -signal.SIGKILL else ""
-            yield [unfinished(stack, CRASHED, f"its worker ended by {cause}{hint}")]
-        if self.waiting:
-            self.start(worker.number)
+            return []
+        code = worker.process.exitcode or 0
+        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        hint = "; it may have run out of memory: lower width or batch_size" if code == -signal.SIGKILL else ""
+        return [unfinished(stack, CRASHED, f"its worker ended by {cause}{hint}")]
 
     def release(self, worker: Worker) -> None:
         """Closes a worker's pipe, upon which it ends, and waits for it."""
@@ -193,7 +238,8 @@ class Pool:
         self.workers.remove(worker)
 
     def close(self) -> None:
-        """Ends all workers at once, whatever they are doing."""
+        """Ends all workers at once, whatever they are doing, and what is waiting is not trained."""
+        self.waiting.clear()
         for worker in self.workers:
             worker.process.kill()
         for worker in list(self.workers):

@@ -31,6 +31,9 @@ NUMERICS = 2
 FINISHED, DIVERGED, STOPPED, FAILED, CRASHED = "finished", "diverged", "stopped", "failed", "crashed"
 """A run's status: trained to the end; no longer finite; eliminated; raised an exception; took its worker down."""
 
+PAUSED = "paused"
+"""What a run is between two rungs of its training; never stored."""
+
 RETRIED = (FAILED, CRASHED)
 """What `--retry-failed` trains again."""
 
@@ -218,17 +221,44 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """A run in the middle of its training: all that it needs to go on, whoever its neighbours then are.
+
+    `curve` (epoch + 1, len(CURVE_COLUMNS)) float64; `params` (P,) and each of `state` (P,) in the run's precision, P
+    being that of the grown network where it has grown before this epoch; `scalars` are the optimizer's numbers,
+    `reactions` those that the schedule reacts by, `seconds` what it took so far. The rest follows from run and epoch.
+    """
+
+    epoch: int
+    curve: Array
+    params: Array
+    state: tuple[Array, ...]
+    scalars: tuple[float, ...]
+    reactions: dict[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Stack:
-    """Runs trained together because they share shapes, data, epochs and optimizer; `ids` are their run_ids."""
+    """Runs trained together because they share shapes, data, epochs and optimizer; `ids` are their run_ids.
+
+    They are trained to the end, or `until` an epoch at which they pause. `pauses`, one for each run and all of one
+    epoch, are where they go on from; without them they start anew.
+    """
 
     runs: tuple[Run, ...]
     ids: tuple[str, ...]
     fingerprint: str
+    until: int | None = None
+    pauses: tuple[Pause, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: `curve` (epochs_done + 1, len(CURVE_COLUMNS)) float64, `metrics` by column of runs.csv."""
+    """What became of a run: `curve` (epochs_done + 1, len(CURVE_COLUMNS)) float64, `metrics` by column of runs.csv.
+
+    `pause` is there where the status is PAUSED; its metrics are those that the curve tells, the others nan.
+    """
 
     run_id: str
     status: str
@@ -236,6 +266,7 @@ class Outcome:
     metrics: dict[str, float]
     curve: Array
     timing: dict[str, Any] = field(default_factory=dict)
+    pause: Pause | None = None
 
 
 class LrsweepError(Exception):

@@ -22,6 +22,7 @@ from lrsweep.vocabulary import (
     Array,
     Choice,
     Data,
+    Growth,
     LayerRates,
     Outcome,
     Run,
@@ -92,6 +93,29 @@ LIVELY: dict[str, dict[str, Scalar]] = {
 """Settings with which the schedules that react do so within a few epochs."""
 
 
+GROWTH = Growth(at_epoch=2, to_width=9)
+
+ODDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"schedule": schedule("plateau", **LIVELY["plateau"]), "growth": replace(GROWTH, rate="restart"), "clip_norm": 0.5},
+    {"schedule": schedule("bold_driver"), "growth": replace(GROWTH, rate="scale", scale=0.3), "seed": 4},
+    {"learning_rate": 0, "schedule": schedule("cosine"), "growth": replace(GROWTH, rate="warmup"), "seed": 4},
+    {"growth": replace(GROWTH, rate="scale", scale=0), "seed": 5, "layer_rates": LayerRates(0.5, 2.0, 0.1)},
+    {"schedule": schedule("triangular", warmup=3), "growth": replace(GROWTH, rate="new_neurons_only")},
+    {"schedule": schedule("warm_restarts", warmup=0.2), "growth": replace(GROWTH, rate="restart"), "seed": 5},
+    {"schedule": schedule("bold_driver"), "growth": replace(GROWTH, rate="warmup"), "layer_rates": LayerRates(decay=2)},
+)
+"""What runs of one stack may differ in. A zero stands for a number that makes the run diverge: at once, or grown."""
+
+
+def motley(run: Run, huge: float) -> list[Run]:
+    """The runs of ODDS, of which the fourth diverges in the first epoch, and the fifth in the first after it grew."""
+    runs = [replace(run, **odd) for odd in ODDS]
+    runs[3] = replace(runs[3], learning_rate=huge)
+    runs[4] = replace(runs[4], growth=replace(GROWTH, rate="scale", scale=huge))
+    return runs
+
+
 def made(task: Task = "classification", precision: str = "float64", n_train: int = 49, n_outputs: int = 3) -> Data:
     """A small noisy dataset of 5 features that a linear model learns in part, with 23 validation and 17 test rows."""
     random = np.random.default_rng(7)
@@ -130,8 +154,8 @@ def train_fully(runs: Sequence[Run], data: Data) -> list[tuple[Outcome, Array | 
     groups = []
 
     class Kept(Group):
-        def __init__(self, runs: Sequence[Run], data: Data) -> None:
-            super().__init__(runs, data)
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
             groups.append(self)
 
     with mock.patch.object(module, "Group", Kept):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,18 +19,18 @@ import pytest
 from engine_cases import RUN
 
 from lrsweep import datasets, execute
-from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, Outcome, Run, Source, Stack
+from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, PAUSED, Outcome, Run, Source, Stack
 
 IRIS = Source("name", "iris")
 GUILTY = 666
-"""The seed of a run that takes its worker down."""
+"""The seed of a run that takes its worker down, where it is trained to the end."""
 
 SABOTAGE = f"""
 import os, signal
 import lrsweep.execute
 train = lrsweep.execute.train
 def sabotaged(stack, data):
-    if any(run.seed == {GUILTY} for run in stack.runs):
+    if stack.until is None and any(run.seed == {GUILTY} for run in stack.runs):
         os.kill(os.getpid(), signal.SIGKILL)
     return train(stack, data)
 lrsweep.execute.train = sabotaged
@@ -44,7 +45,12 @@ def stack_of(*seeds: int, epochs: int = 2) -> Stack:
 
 def trained(stacks: list[Stack], workers: int) -> dict[str, Outcome]:
     """All outcomes by run_id."""
-    return {outcome.run_id: outcome for outcomes in execute.execute(stacks, workers) for outcome in outcomes}
+    return flat(execute.execute(stacks, workers))
+
+
+def flat(stream: Iterable[list[Outcome]]) -> dict[str, Outcome]:
+    """All outcomes of a stream by run_id."""
+    return {outcome.run_id: outcome for outcomes in stream for outcome in outcomes}
 
 
 def workers_alive() -> list[int]:
@@ -112,17 +118,16 @@ def test_a_worker_killed_from_outside_costs_a_retry() -> None:
 
 
 def test_a_worker_that_dies_in_the_middle_of_a_message_is_a_dead_worker() -> None:
-    pool = execute.Pool([stack_of(0)], workers=1)
+    pool = execute.Pool(workers=1)
     ours, theirs = pool.context.Pipe()
     dead = pool.context.Process(target=print)
     dead.start()
     dead.join()
     worker = execute.Worker(1, dead, ours, stack_of(0), attempt=2)
-    pool.waiting.clear()
     pool.workers.append(worker)
     os.write(theirs.fileno(), (1000).to_bytes(4) + b"the beginning")
     theirs.close()
-    [[outcome]] = pool.hear(worker)
+    [outcome] = pool.hear(worker)
     assert outcome.status == CRASHED
 
 
@@ -182,3 +187,137 @@ def test_data_is_prepared_once_for_runs_that_share_it() -> None:
     other: Run = replace(stack_of(0).runs[0], learning_rate=0.5, width=3)
     stack = stack_of(0)
     assert execute.data_for(stack) is execute.data_for(replace(stack, runs=(other,)))
+
+
+# --- Several goes of one crew.
+
+
+def resumed(stack: Stack, outcomes: Mapping[str, Outcome]) -> Stack:
+    """A stack that goes on to the end from where its runs paused."""
+    pauses = tuple(outcomes[run_id].pause for run_id in stack.ids)
+    return replace(stack, until=None, pauses=pauses)
+
+
+def test_workers_are_started_when_there_is_work_and_live_on() -> None:
+    with execute.crew(2) as go:
+        assert not workers_alive()
+        flat(go([stack_of(0)]))
+        first = workers_alive()
+        flat(go([stack_of(1), stack_of(2), stack_of(3)]))
+        second = workers_alive()
+        flat(go([stack_of(4), stack_of(5)]))
+        assert sorted(workers_alive()) == sorted(second)
+    assert len(first) == 1
+    assert len(second) == 2
+    assert {*first} < {*second}
+    assert not workers_alive()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_runs_that_pause_between_two_goes_have_the_bits_of_one_go(workers: int) -> None:
+    """Their pauses, larger than what a pipe holds, go to the worker that is free."""
+    runs = [replace(stack_of(seed, epochs=5).runs[0], width=2000) for seed in range(4)]
+    whole = replace(stack_of(0, 1, 2, 3), runs=tuple(runs))
+    parts = [replace(whole, runs=whole.runs[i::2], ids=whole.ids[i::2], until=2) for i in range(2)]
+    with execute.crew(workers) as go:
+        first = flat(go(parts))
+        assert {outcome.status for outcome in first.values()} == {PAUSED}
+        second = flat(go([resumed(whole, first)]))
+    for run_id, through in trained([whole], workers=0).items():
+        assert second[run_id].metrics == through.metrics
+        assert np.array_equal(second[run_id].curve, through.curve, equal_nan=True)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_that_is_left_before_its_end_leaves_nothing_for_the_next(workers: int) -> None:
+    with execute.crew(workers) as go:
+        for _ in go([stack_of(0), stack_of(1, epochs=100_000 if workers else 2), stack_of(2)]):
+            break
+        assert not workers_alive()
+        assert flat(go([stack_of(3), stack_of(4)])).keys() == {"r3", "r4"}
+
+
+def test_a_stream_that_is_forgotten_leaves_nothing_for_the_next_either() -> None:
+    with execute.crew(2) as go:
+        forgotten = go([stack_of(0), stack_of(1, epochs=100_000), stack_of(2)])
+        next(forgotten)
+        stream = go([stack_of(3), stack_of(4, epochs=300)])
+        outcomes = next(stream)
+        forgotten.close()
+        assert {outcome.run_id for outcome in outcomes} | flat(stream).keys() == {"r3", "r4"}
+
+
+def test_a_worker_that_dies_between_two_goes_costs_nothing() -> None:
+    with execute.crew(2) as go:
+        flat(go([stack_of(0), stack_of(1)]))
+        killed, spared = workers_alive()
+        os.kill(killed, signal.SIGKILL)
+        while alive(killed):
+            time.sleep(0.001)
+        outcomes = flat(go([stack_of(2, 3), stack_of(4)]))
+        assert spared in workers_alive()
+    assert {outcome.timing["attempt"] for outcome in outcomes.values()} == {1}
+    assert {outcome.status for outcome in outcomes.values()} == {FINISHED}
+
+
+def assert_only_the_guilty_one_is_lost(outcomes: Mapping[str, Outcome], status: str, through: Stack) -> None:
+    """The others have the bits of one go, and it has its curve up to where it paused."""
+    fine = {run_id: outcome for run_id, outcome in outcomes.items() if outcome.status == FINISHED}
+    assert outcomes.keys() - fine.keys() == {f"r{GUILTY}"}
+    assert (outcomes[f"r{GUILTY}"].status, outcomes[f"r{GUILTY}"].metrics) == (status, {})
+    expected = flat(map(train_here, execute.singles(through)))
+    for run_id, outcome in outcomes.items():
+        n_rows = len(outcome.curve)
+        assert n_rows == (through.runs[0].epochs + 1 if run_id in fine else 3)
+        assert np.array_equal(outcome.curve, expected[run_id].curve[:n_rows], equal_nan=True)
+
+
+train_here = functools.partial(execute.train_or_tell, worker=0)
+
+
+@pytest.mark.usefixtures("sabotage")
+def test_a_dead_workers_runs_are_tried_again_from_their_pauses() -> None:
+    through = stack_of(0, GUILTY, 1, epochs=4)
+    with execute.crew(1) as go:
+        first = flat(go([replace(through, until=2)]))
+        outcomes = flat(go([resumed(through, first)]))
+    assert_only_the_guilty_one_is_lost(outcomes, CRASHED, through)
+    assert outcomes["r0"].timing["attempt"] == 2
+
+
+def test_runs_of_a_stack_that_fails_are_tried_one_by_one_from_their_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    through, real = stack_of(0, GUILTY, 1, epochs=4), execute.train
+
+    def faulty(stack: Stack, data: object) -> list[Outcome]:
+        if any(run.seed == GUILTY for run in stack.runs):
+            raise FloatingPointError("made to fail")
+        return real(stack, data)  # type: ignore[arg-type]
+
+    first = flat([train_here(replace(through, until=2))])
+    with monkeypatch.context() as patched, execute.crew(0) as go:
+        patched.setattr(execute, "train", faulty)
+        outcomes = flat(go([resumed(through, first)]))
+    assert_only_the_guilty_one_is_lost(outcomes, FAILED, through)
+
+
+def test_the_first_go_leaves_time_for_something_else_once() -> None:
+    done: list[int] = []
+    with execute.crew(1, meanwhile=lambda: done.append(len(workers_alive()))) as go:
+        flat(go([stack_of(0)]))
+        flat(go([stack_of(1)]))
+    assert done == [1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_after_the_deadline_nothing_is_trained(workers: int) -> None:
+    with execute.crew(workers, deadline=time.perf_counter()) as go:
+        assert not flat(go([stack_of(0)]))
+        assert not workers_alive()
+
+
+def test_the_deadline_ends_workers_in_the_middle_of_a_stack() -> None:
+    with contextlib.closing(execute.Pool(1)) as pool:
+        assert flat(pool.train([stack_of(0)])).keys() == {"r0"}
+        pool.deadline = time.perf_counter() + 0.1
+        assert not flat(pool.train([stack_of(1, epochs=1_000_000)]))
+        assert not workers_alive()

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import threadpoolctl
 from engine_cases import (
-    LIVELY,
+    GROWTH,
     RUN,
     assert_stack_equals_alone,
     data_for,
     made,
+    motley,
     optimizer,
     peak,
     schedule,
@@ -29,7 +30,7 @@ from lrsweep.engine.group import FLUSH_STEPS, Group, batch_rows, norms, sharing,
 from lrsweep.engine.model import ACTIVATIONS
 from lrsweep.engine.optimizers import OPTIMIZERS, is_zero
 from lrsweep.engine.train import train
-from lrsweep.vocabulary import DIVERGED, FINISHED, Array, Growth, LayerRates, Run
+from lrsweep.vocabulary import DIVERGED, FINISHED, Array, Growth, LayerRates
 
 # As in the training loop: a run that overflows is an outcome, not an accident.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -103,29 +104,6 @@ def test_every_setting_may_be_mixed_for_long(name):
     run = replace(RUN, epochs=60, growth=Growth(at_epoch=30, to_width=8))
     runs = variants(run, optimizer=choices, learning_rate=(peak(name), peak(name) / 2, peak(name), 1e300))
     assert_stack_equals_alone(runs, data_for(run))
-
-
-GROWTH = Growth(at_epoch=2, to_width=9)
-
-ODDS: tuple[dict[str, Any], ...] = (
-    {},
-    {"schedule": schedule("plateau", **LIVELY["plateau"]), "growth": replace(GROWTH, rate="restart"), "clip_norm": 0.5},
-    {"schedule": schedule("bold_driver"), "growth": replace(GROWTH, rate="scale", scale=0.3), "seed": 4},
-    {"learning_rate": 0, "schedule": schedule("cosine"), "growth": replace(GROWTH, rate="warmup"), "seed": 4},
-    {"growth": replace(GROWTH, rate="scale", scale=0), "seed": 5, "layer_rates": LayerRates(0.5, 2.0, 0.1)},
-    {"schedule": schedule("triangular", warmup=3), "growth": replace(GROWTH, rate="new_neurons_only")},
-    {"schedule": schedule("warm_restarts", warmup=0.2), "growth": replace(GROWTH, rate="restart"), "seed": 5},
-    {"schedule": schedule("bold_driver"), "growth": replace(GROWTH, rate="warmup"), "layer_rates": LayerRates(decay=2)},
-)
-"""What runs of one stack may differ in. A zero stands for a number that makes the run diverge: at once, or grown."""
-
-
-def motley(run: Run, huge: float) -> list[Run]:
-    """The runs of ODDS, of which the fourth diverges in the first epoch, and the fifth in the first after it grew."""
-    runs = [replace(run, **odd) for odd in ODDS]
-    runs[3] = replace(runs[3], learning_rate=huge)
-    runs[4] = replace(runs[4], growth=replace(GROWTH, rate="scale", scale=huge))
-    return runs
 
 
 @pytest.mark.parametrize("clip_norm", [None, 1.0])

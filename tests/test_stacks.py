@@ -1,15 +1,18 @@
 """Stacks: what is trained together, how large it is, and what it would take."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from plan_cases import RUN, planned, prepared
+from plan_cases import RUN, ids, planned, prepared
 
-from lrsweep.plan import STACK_BYTES, PlannedRun, estimate, make_stacks, run_bytes, shape, table_bytes
-from lrsweep.plan.stacks import time_deviation
-from lrsweep.vocabulary import Growth, LayerRates, Stack
+from lrsweep.engine.train import train
+from lrsweep.plan import STACK_BYTES, PlannedRun, estimate, make_stacks, pause_bytes, run_bytes, shape, table_bytes
+from lrsweep.plan.stacks import cost, time_deviation
+from lrsweep.vocabulary import Growth, LayerRates, Pause, Stack
 
 MIXED = """
 width: [8, 64]
@@ -99,6 +102,64 @@ def test_the_dearest_stack_comes_first(tmp_path: Path) -> None:
 
 def test_no_runs_make_no_stacks() -> None:
     assert make_stacks([], 2) == []
+
+
+# --- Runs that pause
+
+
+def pause_of(one: PlannedRun, epoch: int) -> Pause:
+    """A pause that is told by its only number."""
+    return Pause(epoch, np.empty((0, 8)), np.array([float(one.run.seed)]), (), (), {}, 0.0)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_stacks_hold_the_pause_of_each_run(tmp_path: Path, workers: int) -> None:
+    plan = planned(tmp_path, "learning_rate: {log: [1e-3, 1], num: 4}\nseeds: 5")
+    pauses = {one.run_id: pause_of(one, 3) for one in plan.runs}
+    stacks = make_stacks(plan.runs[::2], workers, until=9, pauses=pauses)
+    assert sorted(run_id for stack in stacks for run_id in stack.ids) == sorted(ids(plan)[::2])
+    for stack in stacks:
+        assert stack.until == 9
+        assert [id(pause) for pause in stack.pauses] == [id(pauses[run_id]) for run_id in stack.ids]
+
+
+def test_runs_in_different_epochs_are_not_in_one_stack(tmp_path: Path) -> None:
+    """Nor are those that have not begun, be it beside some that paused before their first epoch."""
+    plan = planned(tmp_path, "learning_rate: {log: [1e-3, 1], num: 4}\nseeds: 5")
+    pauses = {one.run_id: pause_of(one, one.run.seed - 1) for one in plan.runs if one.run.seed}
+    stacks = make_stacks(plan.runs, 1, pauses=pauses)
+    told = {(tuple({run.seed for run in stack.runs}), tuple({p.epoch for p in stack.pauses})) for stack in stacks}
+    assert told == {((0,), ()), ((1,), (0,)), ((2,), (1,)), ((3,), (2,)), ((4,), (3,))}
+    assert {stack.until for stack in stacks} == {None}
+
+
+def test_what_is_left_to_train_decides_which_stack_comes_first(tmp_path: Path) -> None:
+    """Width 64 has one epoch to go, or two up to the ninth, and width 16 all of its ten."""
+    plan = planned(tmp_path, "width: [64, 16]\nepochs: 10\nseeds: 1")
+    wide = plan.runs[0]
+    assert cost(wide) == pytest.approx(10 * cost(wide, after=9)) == pytest.approx(5 * cost(wide, after=7, until=9))
+    first = make_stacks(plan.runs, 1, pauses={wide.run_id: pause_of(wide, 9)})[0]
+    assert first.runs[0].width == 16
+    assert make_stacks(plan.runs, 1, until=5)[0].runs[0].width == 64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optimizer: sgd\nwidth: 64",
+        "optimizer: adam\ndepth: 2",
+        "optimizer: prodigy\nprecision: float64",
+        "optimizer: schedule_free\nschedule: plateau\nprecision: float64",
+        "depth: 0\nschedule: bold_driver",
+        "growth: {at_epoch: 2, to_width: 128}",
+    ],
+)
+def test_the_bytes_of_a_pause_are_those_that_go_through_a_pipe(tmp_path: Path, text: str) -> None:
+    plan = planned(tmp_path, f"{text}\nepochs: 30\nseeds: 1")
+    [stack] = make_stacks(plan.runs, 1, until=29)
+    [outcome] = train(stack, prepared(plan)(stack))
+    sent = len(pickle.dumps(outcome.pause))
+    assert sent < pause_bytes(plan.runs[0]) < sent + 2000
 
 
 # --- Bytes

@@ -13,7 +13,7 @@ import numpy as np
 
 from lrsweep.engine import evaluate, growth, model, optimizers, scaling
 from lrsweep.engine.pacing import Pacer
-from lrsweep.vocabulary import Array, Data, Run, float_type
+from lrsweep.vocabulary import Array, Data, Pause, Run, float_type
 
 FLUSH_STEPS = 64
 """Steps between two looks for decayed state: 0.9⁶⁴ is 1/848, so what the look before left is not yet subnormal."""
@@ -58,9 +58,9 @@ def sharing(seeds: Sequence[int]) -> Sequence[int]:
 
 
 class Group:
-    """The runs of a stack that are still training."""
+    """The runs of a stack that are still training: from their start, or from where they paused."""
 
-    def __init__(self, runs: Sequence[Run], data: Data) -> None:
+    def __init__(self, runs: Sequence[Run], data: Data, pauses: Sequence[Pause] = ()) -> None:
         first = runs[0]
         self.runs, self.data, self.dtype = list(runs), data, float_type(first.precision)
         self.rule = optimizers.OPTIMIZERS[first.optimizer.name]
@@ -71,11 +71,48 @@ class Group:
         self.steps = steps_per_epoch(first.batch_size, n_train)
         self.pacer = Pacer(runs, self.rule, self.units, self.steps, self.dtype)
         self.streams = {run.seed: model.stream(run.seed, model.ORDER) for run in runs}
+        if pauses:
+            self.resume(pauses)
+        else:
+            self.begin()
+        self.prepare()
+
+    def begin(self) -> None:
+        """Random parameters, and an optimizer that has seen nothing."""
         self.params = self.draw_weights(model.WEIGHTS)
         blank = np.zeros_like(self.params)
         self.state = [(self.params if name in self.rule.points else blank).copy() for name in self.rule.state]
-        self.scalars = [np.zeros((len(runs), 1)) for _ in self.rule.scalars]
-        self.prepare()
+        self.scalars = [np.zeros((len(self.runs), 1)) for _ in self.rule.scalars]
+
+    def resume(self, pauses: Sequence[Pause]) -> None:
+        """Takes up what the runs' pauses hold. All else follows from the runs and from the epoch, which they share."""
+        (epoch,) = {pause.epoch for _, pause in zip(self.runs, pauses, strict=True)}
+        self.params = np.stack([pause.params for pause in pauses])
+        self.state = [np.stack(arrays) for arrays in zip(*(pause.state for pause in pauses), strict=True)]
+        self.scalars = [np.array(column)[:, None] for column in zip(*(p.scalars for p in pauses), strict=True)]
+        for _ in range(epoch):
+            self.draw()
+        grows = self.runs[0].growth
+        if grows is not None and epoch > grows.at_epoch:
+            self.units = growth.widened(self.units, grows.to_width)
+            self.pacer.grow(self.units)
+        self.pacer.reactions.resume([pause.reactions for pause in pauses])
+
+    def pauses(self, curves: Sequence[Array], seconds: Sequence[float]) -> list[Pause]:
+        """What each run needs to go on, with its curve (epochs + 1, C) and its seconds so far; copies, as arrays go."""
+        held = zip(curves, self.params, self.pacer.reactions.paused(), seconds, strict=True)
+        return [
+            Pause(
+                epoch=len(curve) - 1,
+                curve=curve.copy(),
+                params=params.copy(),
+                state=tuple(array[r].copy() for array in self.state),
+                scalars=tuple(float(column[r, 0]) for column in self.scalars),
+                reactions=reactions,
+                seconds=spent,
+            )
+            for r, (curve, params, reactions, spent) in enumerate(held)
+        ]
 
     def draw_weights(self, key: int) -> Array:
         """Random parameters (R, P) of networks of the present size, each seed's own."""
@@ -130,9 +167,13 @@ class Group:
         self.pacer.grow(self.units)
         self.prepare()
 
+    def draw(self) -> dict[int, Array]:
+        """Each seed's order of the rows, (N,), for the next epoch."""
+        return {seed: stream.permutation(len(self.inputs)) for seed, stream in self.streams.items()}
+
     def draw_order(self) -> Array:
         """The rows' orders for the next epoch, (S, N): R/S consecutive runs share one."""
-        drawn = {seed: stream.permutation(len(self.inputs)) for seed, stream in self.streams.items()}
+        drawn = self.draw()
         return np.stack([drawn[seed] for seed in self.seeds])
 
     def epoch(self, number: int) -> tuple[Array, Array, Array]:

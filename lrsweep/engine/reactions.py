@@ -5,7 +5,7 @@ The rules see a stack at once: settings, losses, factors and memory are (R,) arr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar, Protocol
 
@@ -104,6 +104,17 @@ class Reaction:
         for name, first in self.kind.memory.items():
             self.memory[name] = np.where(fresh, first, self.memory.get(name, first))
 
+    def paused(self) -> list[dict[str, float]]:
+        """Of each run that follows the rule: its factor, and what it remembers."""
+        columns = {"factor": self.factor, **self.memory}
+        return [dict(zip(columns, row, strict=True)) for row in np.stack([*columns.values()], axis=1).tolist()]
+
+    def resume(self, paused: Sequence[Mapping[str, float]]) -> None:
+        """Takes up what `paused` told, of every run of the stack."""
+        own = [paused[i] for i in self.rows]
+        self.factor, *memory = (np.array([one[name] for one in own]) for name in ("factor", *self.kind.memory))
+        self.memory = dict(zip(self.kind.memory, memory, strict=True))
+
     def keep(self, mask: Array) -> None:
         """Lets the runs of the stack outside the mask, (R,), go."""
         kept = mask[self.rows]
@@ -133,6 +144,19 @@ class Reactions:
         for part in self.parts:
             factor[part.rows] = part.factor
         return factor
+
+    def paused(self) -> list[dict[str, float]]:
+        """What each run's schedule needs to go on, as numbers by name: none where it does not react."""
+        told: list[dict[str, float]] = [{} for _ in range(self.n_runs)]
+        for part in self.parts:
+            for row, own in zip(part.rows, part.paused(), strict=True):
+                told[row] = own
+        return told
+
+    def resume(self, paused: Sequence[Mapping[str, float]]) -> None:
+        """Takes up what `paused` told of each run."""
+        for part in self.parts:
+            part.resume(paused)
 
     def keep(self, mask: Array) -> None:
         """Lets the runs outside the mask, (R,), go."""

@@ -1,19 +1,20 @@
 """The training loop: a stack of runs in, an outcome per run out.
 
 A run that is no longer finite leaves the stack at the end of the epoch; a large loss ends nothing, since it can come
-back.
+back. Runs may pause after an epoch, and go on from their pauses in another stack, process and company: they end as if
+they had been trained in one go, bit for bit.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from lrsweep.engine import evaluate, model
 from lrsweep.engine.group import Group
-from lrsweep.vocabulary import CURVE_COLUMNS, DIVERGED, FINISHED, Array, Data, Outcome, Run, Stack
+from lrsweep.vocabulary import CURVE_COLUMNS, DIVERGED, FINISHED, PAUSED, Array, Data, Outcome, Pause, Run, Stack
 
 EPOCH, STEP, RATE, TRAIN_LOSS, VAL_LOSS, VAL_SCORE, GRAD_NORM, UPDATE_RATIO = range(len(CURVE_COLUMNS))
 """Where CURVE_COLUMNS stand in a curve."""
@@ -38,37 +39,51 @@ def time_epoch(stack: Stack, data: Data, steps: int = 3) -> float:
 
 
 def train(stack: Stack, data: Data) -> list[Outcome]:
-    """Trains the runs of a stack together; an outcome for each, in the stack's order."""
+    """Trains the runs of a stack together, to the end or to their pause; an outcome for each, in the stack's order."""
     with np.errstate(all="ignore"):  # a run that overflows is an outcome, not an accident
-        group = Group(stack.runs, data)
-        record = Record(len(stack.runs), stack.runs[0].epochs)
+        group, record = Group(stack.runs, data, stack.pauses), Record(stack)
         training, validation = evaluate.Rows.of(data.x_train, data.y_train), evaluate.Rows.of(data.x_val, data.y_val)
-        train_loss, _, _ = group.score(training)
-        record.untrained(train_loss, *group.score(validation)[:2])
-        growth = stack.runs[0].growth
-        for number in range(1, stack.runs[0].epochs + 1):
-            if growth is not None and number == growth.at_epoch + 1:
-                group.grow()
-            finite = train_epoch(group, record, validation, number)
-            if not finite.all():
-                record.keep(finite)
-                group.keep(finite)
-                if not group.runs:
-                    break
-        ends = final_scores(group, training, validation) if group.runs else []
-        scores = dict(zip(record.live.tolist(), ends, strict=True))
+        if not stack.pauses:
+            train_loss, _, _ = group.score(training)
+            record.untrained(train_loss, *group.score(validation)[:2])
+        train_epochs(group, record, validation, last_epoch(stack))
+        ends = dict(zip(record.live.tolist(), endings(group, record, training, validation), strict=True))
         each = zip(stack.ids, stack.runs, strict=True)
-        return [outcome(run_id, run, group, record, r, scores.get(r)) for r, (run_id, run) in enumerate(each)]
+        return [outcome(run_id, run, group, record, r, ends.get(r)) for r, (run_id, run) in enumerate(each)]
+
+
+def last_epoch(stack: Stack) -> int:
+    """The epoch up to which a stack is trained."""
+    epochs = stack.runs[0].epochs
+    return epochs if stack.until is None else min(stack.until, epochs)
 
 
 class Record:
     """What is noted of a stack's runs as they train: their curves, seconds, and which of them are left."""
 
-    def __init__(self, n_runs: int, epochs: int) -> None:
-        self.curves = np.full((n_runs, epochs + 1, len(CURVE_COLUMNS)), np.nan)
+    def __init__(self, stack: Stack) -> None:
+        n_runs, self.epochs = len(stack.runs), stack.runs[0].epochs
+        self.curves = np.full((n_runs, self.epochs + 1, len(CURVE_COLUMNS)), np.nan)
         self.epochs_done = np.zeros(n_runs, int)
         self.seconds = np.zeros(n_runs)
         self.live = np.arange(n_runs)
+        if stack.pauses:
+            self.resume(stack.pauses)
+
+    def resume(self, pauses: Sequence[Pause]) -> None:
+        """Takes up what was noted before the runs paused."""
+        self.curves[:, : pauses[0].epoch + 1] = [pause.curve for pause in pauses]
+        self.epochs_done[:] = [pause.epoch for pause in pauses]
+        self.seconds[:] = [pause.seconds for pause in pauses]
+
+    @property
+    def reached(self) -> int:
+        """The epoch that the runs which are left have come to."""
+        return int(self.epochs_done.max())
+
+    def curve(self, r: int) -> Array:
+        """The curve of a run of the stack, (epochs_done + 1, C)."""
+        return self.curves[r, : self.epochs_done[r] + 1]
 
     def untrained(self, train_loss: Array, val_loss: Array, val_score: Array) -> None:
         """Epoch 0, (R,) each; what follows from training stays NaN."""
@@ -86,6 +101,20 @@ class Record:
         self.live = self.live[mask]
 
 
+def train_epochs(group: Group, record: Record, validation: evaluate.Rows, last: int) -> None:
+    """Trains epoch after epoch up to the last, unless no run is left before."""
+    growth = group.runs[0].growth
+    for number in range(record.reached + 1, last + 1):
+        if growth is not None and number == growth.at_epoch + 1:
+            group.grow()
+        finite = train_epoch(group, record, validation, number)
+        if not finite.all():
+            record.keep(finite)
+            group.keep(finite)
+            if not group.runs:
+                return
+
+
 def train_epoch(group: Group, record: Record, validation: evaluate.Rows, number: int) -> Array:
     """Trains, measures and notes an epoch, counted from 1; tells which runs are still finite, (R,)."""
     start = time.perf_counter()
@@ -98,6 +127,15 @@ def train_epoch(group: Group, record: Record, validation: evaluate.Rows, number:
     group.pacer.reactions.react(loss, val_loss)
     record.epoch(number, time.perf_counter() - start, values)
     return finite
+
+
+def endings(
+    group: Group, record: Record, training: evaluate.Rows, validation: evaluate.Rows
+) -> Sequence[dict[str, float] | Pause]:
+    """What each run that is left comes to: its final scores where it was trained to the end, else its pause."""
+    if group.runs and record.reached == record.epochs:
+        return final_scores(group, training, validation)
+    return group.pauses([record.curve(r) for r in record.live.tolist()], record.seconds[record.live].tolist())
 
 
 def final_scores(group: Group, training: evaluate.Rows, validation: evaluate.Rows) -> list[dict[str, float]]:
@@ -127,32 +165,39 @@ def noisy_columns(data: Data, run: Run) -> list[str]:
     return [f"noisy_{evaluate.score_name(data.task)}@{deviation:g}" for deviation in run.noise]
 
 
-def outcome(run_id: str, run: Run, group: Group, record: Record, r: int, end: dict[str, float] | None) -> Outcome:
-    """The r-th run's outcome; `end` are its final scores, None where it diverged."""
-    epochs = int(record.epochs_done[r])
-    curve = record.curves[r, : epochs + 1]
-    trained = curve[1:]
+def outcome(
+    run_id: str, run: Run, group: Group, record: Record, r: int, end: dict[str, float] | Pause | None
+) -> Outcome:
+    """The r-th run's outcome; `end` is what `endings` tells of it, None where it diverged."""
+    curve, timing = record.curve(r), {"seconds": float(record.seconds[r])}
+    if isinstance(end, Pause):
+        last = {"val_loss": curve[-1, VAL_LOSS], f"val_{evaluate.score_name(group.data.task)}": curve[-1, VAL_SCORE]}
+        return Outcome(run_id, PAUSED, "", metrics(run, group, curve, last), end.curve, timing, end)
+    if end is None:
+        reason = f"loss or weights not finite in epoch {len(curve) - 1}"
+        return Outcome(run_id, DIVERGED, reason, metrics(run, group, curve, {}), curve, timing)
+    return Outcome(run_id, FINISHED, "", metrics(run, group, curve, end), curve, timing)
+
+
+def metrics(run: Run, group: Group, curve: Array, scores: Mapping[str, float]) -> dict[str, float]:
+    """Metrics by column of runs.csv, in their order, from a run's curve and its scores; nan where one is missing."""
+    epochs, trained, data = len(curve) - 1, curve[1:], group.data
     val_loss = np.where(np.isfinite(trained[:, VAL_LOSS]), trained[:, VAL_LOSS], np.inf)
-    best = int(val_loss.argmin()) if val_loss.min() < np.inf else None
-    n_train, n_features = group.data.x_train.shape
+    best = int(val_loss.argmin()) if val_loss.min(initial=np.inf) < np.inf else None
+    n_train, n_features = data.x_train.shape
     grew = run.growth is not None and epochs > run.growth.at_epoch
     width = run.growth.to_width if run.growth is not None and grew else run.width
-    noisy = noisy_columns(group.data, run)
-    scores = end or dict.fromkeys(score_columns(group.data) + noisy, np.nan)
-    metrics: dict[str, float] = {
+    return {
         "n_train": n_train,
-        "n_parameters": model.n_parameters(model.sizes(n_features, width, run.depth, group.data.n_outputs)),
+        "n_parameters": model.n_parameters(model.sizes(n_features, width, run.depth, data.n_outputs)),
         "steps": epochs * group.steps,
         "epochs_done": epochs,
         "examples_seen": epochs * n_train,
-        **{column: scores[column] for column in score_columns(group.data)},
+        **{column: float(scores.get(column, np.nan)) for column in score_columns(data)},
         "best_val_loss": np.nan if best is None else float(val_loss[best]),
-        f"best_val_{evaluate.score_name(group.data.task)}": float(np.fmax.reduce(trained[:, VAL_SCORE])),
+        f"best_val_{evaluate.score_name(data.task)}": float(np.fmax.reduce(trained[:, VAL_SCORE], initial=np.nan)),
         "best_epoch": np.nan if best is None else best + 1,
         "initial_loss": float(curve[0, TRAIN_LOSS]),
-        "max_grad_norm": float(np.fmax.reduce(trained[:, GRAD_NORM])),
-        **{column: scores[column] for column in noisy},
+        "max_grad_norm": float(np.fmax.reduce(trained[:, GRAD_NORM], initial=np.nan)),
+        **{column: float(scores.get(column, np.nan)) for column in noisy_columns(data, run)},
     }
-    reason = "" if end else f"loss or weights not finite in epoch {epochs}"
-    timing = {"seconds": float(record.seconds[r])}
-    return Outcome(run_id, FINISHED if end else DIVERGED, reason, metrics, curve, timing)

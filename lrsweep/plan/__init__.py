@@ -2,7 +2,8 @@
 
 from lrsweep.plan.mistakes import over_half_of_memory
 from lrsweep.plan.plan import Plan, Preview, make_plan
-from lrsweep.plan.planned import PlannedRun, identity, run_bytes, table_bytes
+from lrsweep.plan.planned import PlannedRun, identity, pause_bytes, run_bytes, table_bytes
+from lrsweep.plan.shorter import shortened
 from lrsweep.plan.stacks import STACK_BYTES, estimate, make_stacks, shape
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "make_plan",
     "make_stacks",
     "over_half_of_memory",
+    "pause_bytes",
     "run_bytes",
     "shape",
+    "shortened",
     "table_bytes",
 ]

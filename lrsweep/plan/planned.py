@@ -30,6 +30,9 @@ from lrsweep.vocabulary import (
 SETTINGS = tuple(f.name for f in fields(Run) if f.name not in ("task", "learning_rate", "seed"))
 """A run's settings in the order of their CSV columns; the rate and the seed follow them."""
 
+PAUSE_BYTES = 2000
+"""Of a pause beside its numbers: its objects, and the heads of up to six arrays."""
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -110,16 +113,27 @@ def multipliers(run: Run) -> int:
     return int(run.layer_rates != LayerRates() or (run.growth is not None and run.growth.rate == "new_neurons_only"))
 
 
-def run_bytes(planned: PlannedRun) -> int:
-    """The working set of one run: parameters, gradients, state and scratch; a batch's activations, both ways."""
-    run, data, width = planned.run, planned.data, planned.width
-    n_features = data.x[0].size
-    n_outputs = max(1, len(data.classes))
+def n_parameters(planned: PlannedRun) -> int:
+    """P, at the width that it has in the end."""
+    run, width = planned.run, planned.width
+    n_features, n_outputs = planned.data.x[0].size, max(1, len(planned.data.classes))
     # Counted by formula, not by building the list of layers: a depth of 10^9 is refused, not allocated.
     inner = (width + 1) * width * max(0, run.depth - 1)
-    ends = model.n_parameters((n_features, width, n_outputs) if run.depth else (n_features, n_outputs))
+    return inner + model.n_parameters((n_features, width, n_outputs) if run.depth else (n_features, n_outputs))
+
+
+def run_bytes(planned: PlannedRun) -> int:
+    """The working set of one run: parameters, gradients, state and scratch; a batch's activations, both ways."""
+    run, n_outputs = planned.run, max(1, len(planned.data.classes))
     arrays = 3 + len(OPTIMIZERS[run.optimizer.name].state) + multipliers(run)
-    activations = 2 * run.depth * (width + 1) + 2 * n_outputs
+    activations = 2 * run.depth * (planned.width + 1) + 2 * n_outputs
     return float_type(run.precision)().itemsize * (
-        (inner + ends) * arrays + activations * batch_rows(run.batch_size, planned.n_train)
+        n_parameters(planned) * arrays + activations * batch_rows(run.batch_size, planned.n_train)
     )
+
+
+def pause_bytes(planned: PlannedRun) -> int:
+    """What a run's `Pause` takes, at most: parameters, state and curve, and the objects that hold them."""
+    arrays = 1 + len(OPTIMIZERS[planned.run.optimizer.name].state)
+    numbers = float_type(planned.run.precision)().itemsize * n_parameters(planned) * arrays
+    return numbers + 8 * len(CURVE_COLUMNS) * (planned.run.epochs + 1) + PAUSE_BYTES

@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from lrsweep import datasets
-from lrsweep.engine.group import Group
+from lrsweep.engine.group import Group, steps_per_epoch
 from lrsweep.engine.train import time_epoch
 from lrsweep.plan.planned import PlannedRun, multipliers, run_bytes, table_bytes
-from lrsweep.vocabulary import Data, Stack
+from lrsweep.vocabulary import Data, Pause, Stack
 
 STACK_BYTES = 4_000_000
 """Working set of a stack. Measured with 2 MB of L2 per core: at width 64, stacks of 40 runs took 8 ms a run, of 10 and
@@ -45,17 +45,36 @@ def shape(planned: PlannedRun) -> tuple[Any, ...]:
     return (*data, *net, run.batch_size, run.epochs, run.clip_norm is None)
 
 
-def make_stacks(planned: Sequence[PlannedRun], workers: int) -> list[Stack]:
-    """Stacks of the runs, the dearest first so that no worker is left alone with one at the end."""
+def make_stacks(
+    planned: Sequence[PlannedRun],
+    workers: int,
+    until: int | None = None,
+    pauses: Mapping[str, Pause] | None = None,
+) -> list[Stack]:
+    """Stacks of the runs, the dearest first so that no worker is left alone with one at the end.
+
+    They are trained to the end, or `until` an epoch. Runs go on from their `pauses`, by run_id; those that have none
+    start anew, in stacks of their own, since the runs of a stack are all in the same epoch.
+    """
+    known = pauses or {}
     groups: defaultdict[tuple[Any, ...], list[PlannedRun]] = defaultdict(list)
     for one in planned:
-        groups[shape(one)].append(one)
+        groups[shape(one), one.run_id in known, reached(one, known)].append(one)
     parts = [part for group in groups.values() for part in cut(group, workers)]
-    parts.sort(key=lambda part: -len(part) * cost(part[0]))
-    return [
-        Stack(tuple(one.run for one in part), tuple(one.run_id for one in part), part[0].data.fingerprint)
-        for part in parts
-    ]
+    parts.sort(key=lambda part: -len(part) * cost(part[0], reached(part[0], known), until))
+    return [stack_of(part, until, known) for part in parts]
+
+
+def stack_of(part: Sequence[PlannedRun], until: int | None, pauses: Mapping[str, Pause]) -> Stack:
+    """The runs as a stack, with the pauses that they have."""
+    ids = tuple(one.run_id for one in part)
+    known = tuple(pauses[run_id] for run_id in ids if run_id in pauses)
+    return Stack(tuple(one.run for one in part), ids, part[0].data.fingerprint, until, known)
+
+
+def reached(planned: PlannedRun, pauses: Mapping[str, Pause]) -> int:
+    """The epoch in which a run paused; 0 where it did not."""
+    return pauses[planned.run_id].epoch if planned.run_id in pauses else 0
 
 
 def cut(group: Sequence[PlannedRun], workers: int) -> Iterator[list[PlannedRun]]:
@@ -78,9 +97,14 @@ def cut(group: Sequence[PlannedRun], workers: int) -> Iterator[list[PlannedRun]]
         yield [one for unit in part for one in unit]
 
 
-def cost(planned: PlannedRun) -> float:
-    """What a run costs, to be compared: its working set times the rows that pass, and a share for each step."""
-    return run_bytes(planned) * planned.n_train * planned.run.epochs + 100_000.0 * planned.steps()
+def cost(planned: PlannedRun, after: int = 0, until: int | None = None) -> float:
+    """What a run costs, to be compared: its working set times the rows that pass, and a share for each step.
+
+    Only what follows `after` so many epochs, and up to the epoch `until`.
+    """
+    epochs = (planned.run.epochs if until is None else min(until, planned.run.epochs)) - after
+    steps = steps_per_epoch(planned.run.batch_size, planned.n_train)
+    return epochs * (run_bytes(planned) * planned.n_train + 100_000.0 * steps)
 
 
 @dataclass(frozen=True)

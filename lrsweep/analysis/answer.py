@@ -12,10 +12,10 @@ from lrsweep.analysis.cost import cost
 from lrsweep.analysis.diagnosis import diagnose
 from lrsweep.analysis.expectations import Check, check
 from lrsweep.analysis.fit import fit
-from lrsweep.analysis.profiles import as_in_the_file, profiles
+from lrsweep.analysis.profiles import as_in_the_file, digits, profiles
 from lrsweep.analysis.ranking import RATE, by_setting, lower_is_better, objective_column, rank, varying
 from lrsweep.analysis.recommend import Entry, label, recommend
-from lrsweep.vocabulary import Array, Scalar
+from lrsweep.vocabulary import STOPPED, Array, Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,8 @@ class Answer:
 
     `ranking` has a row per setting and rate, `recommendation` is the document, `cards` say what each axis does,
     `checks` what became of the file's expectations. `stale` are the runs that the sweep file is without, if that
-    was asked for; they are not ranked. `folder` is where the files are.
+    was asked for; they are not ranked. `folder` is where the files are. `decisions` are those of elimination, `spent`
+    what it took (see `spent_share`), `ranges` and `ramps` the tables of the range test; None where there are none.
     """
 
     about: Mapping[str, Any]
@@ -54,6 +55,10 @@ class Answer:
     checks: tuple[Check, ...] = ()
     stale: pd.DataFrame | None = None
     folder: str = ""
+    decisions: pd.DataFrame | None = None
+    ranges: pd.DataFrame | None = None
+    ramps: pd.DataFrame | None = None
+    spent: float | None = None
     _known: dict[int, Positions] = field(default_factory=dict, init=False)
 
     def __repr__(self) -> str:
@@ -88,7 +93,8 @@ class Answer:
 
     def file(self) -> dict[str, Any]:
         """The document of recommendation.json."""
-        return {**self.recommendation, "cards": [card.document() for card in self.cards]}
+        spent = {} if self.spent is None else {"spent": digits(self.spent)}
+        return {**self.recommendation, **spent, "cards": [card.document() for card in self.cards]}
 
     def document(self) -> dict[str, Any]:
         """What `--json` prints: recommendation.json, with the counts and what became of the expectations."""
@@ -155,13 +161,37 @@ def answer(
     counts: Mapping[str, int],
     stale: pd.DataFrame | None = None,
     folder: str = "",
+    decisions: pd.DataFrame | None = None,
+    ranges: pd.DataFrame | None = None,
+    ramps: pd.DataFrame | None = None,
+    sampled: int = 0,
 ) -> Answer:
-    """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective."""
+    """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective.
+
+    `decisions` are those of elimination, which `sampled` so many examples beside the runs; `ranges` and `ramps` are the
+    tables of the range test.
+    """
     ranking = rank(runs, about)
     ranking = ranking.join(diagnose(ranking, runs, curves, about)).join(cost(ranking, runs, curves, timings, about))
     found = profiles(runs, about)
     fits = [fit(profile, lower_is_better(objective_column(about))) for profile in found]
     recommendation = recommend(ranking, about, fits, counts["new"], found)
-    cards = deal(Material(about, runs, ranking, recommendation, found, fits))
+    spent = spent_share(runs, about, sampled) if decisions is not None else None
+    more: dict[str, Any] = {"decisions": decisions, "spent": spent, "ranges": ranges, "ramps": ramps}
+    cards = deal(Material(about, runs, ranking, recommendation, found, fits, **more))
     checks = check(about, counts, ranking, recommendation)
-    return Answer(about, counts, runs, curves, timings, ranking, recommendation, cards, checks, stale, folder)
+    shown = (ranking, recommendation, cards, checks, stale, folder)
+    return Answer(about, counts, runs, curves, timings, *shown, **more)
+
+
+def spent_share(runs: pd.DataFrame, about: Mapping[str, Any], sampled: int) -> float:
+    """The examples that training took, `sampled` ones included, over those that it takes to stop no run.
+
+    A stopped run counts as one that would have been trained to its end, although some of them would have diverged.
+    """
+    seen = runs.reindex(columns=["examples_seen"])["examples_seen"].astype(float).fillna(0)
+    whole = runs["dataset"].map({label: data["n_train"] for label, data in about["datasets"].items()}).astype(float)
+    subset = runs["subset"].astype(float)
+    rows = (subset * whole).round().clip(lower=1).where(subset <= 1, subset)
+    full = seen.mask(runs["status"] == STOPPED, rows * runs["epochs"].astype(float)).sum()
+    return float((seen.sum() + sampled) / full) if full else math.nan

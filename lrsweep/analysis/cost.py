@@ -87,9 +87,10 @@ def cost_sentences(rates: pd.DataFrame, objective: str) -> list[str]:
     others = list(_neighbours(grid, epochs, at))
     if others:
         told.append(f"The {'; the '.join(others)}.")
-    missing = list(_missing(grid, epochs))
+    told_of = np.isfinite(epochs) | (rates["n_stopped"] > 0).to_numpy()
+    missing = list(_missing(grid, told_of))
     if missing:
-        does = "does" if np.isnan(epochs).sum() == 1 else "do"
+        does = "does" if (~told_of).sum() == 1 else "do"
         limit = f" in {_counted(int(rates['epochs'].iloc[at]), 'epoch')}" if "epochs" in rates else ""
         told.append(f"{' and '.join(missing)} {does} not get there{limit}.")
     return told
@@ -116,10 +117,9 @@ def _neighbours(grid: Sequence[float], epochs: Sequence[float], at: int) -> Iter
         yield f"{name}, {brief(grid[i])}, takes {epochs[i]:.0f}{longer}"
 
 
-def _missing(grid: Sequence[float], epochs: Sequence[float]) -> Iterator[str]:
-    """The unbroken rows of rates that do not get there."""
-    reached = np.isfinite(epochs)
-    edges = np.flatnonzero(np.diff(np.concatenate([[True], reached, [True]]).astype(int)))
+def _missing(grid: Sequence[float], told_of: Array) -> Iterator[str]:
+    """The unbroken rows of rates that neither get there nor were stopped before, which is told of by (K,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], told_of, [True]]).astype(int)))
     for first, after in zip(edges[::2], edges[1::2], strict=True):
         ends = dict.fromkeys([brief(grid[first]), brief(grid[after - 1])])
         yield " to ".join(ends)

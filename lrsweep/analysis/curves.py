@@ -85,6 +85,12 @@ class Seeds:
         """How many seeds are flagged."""
         return np.bincount(self.rows[flags], minlength=self.n)
 
+    def first(self, flags: Array, texts: Array) -> Array:
+        """The text of each rate's first flagged seed, empty where there is none."""
+        found, own = np.full(self.n, "", dtype=object), np.flatnonzero(flags)[::-1]
+        found[self.rows[own]] = texts[own]
+        return found
+
     def mean(self, values: Array) -> Array:
         """The means."""
         own = ~np.isnan(values)

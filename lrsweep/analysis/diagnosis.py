@@ -91,7 +91,8 @@ Measures = dict[str, Array]
 def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
     """`diagnosis` and `evidence` of each row of the ranking.
 
-    The diagnosis is None where no seed finished or diverged, which says nothing about the rate.
+    Half a curve does not show what is wrong with a rate: where runs were stopped, and none diverged before, it is
+    `stopped`, and the evidence is their reason. It is None where no seed finished, diverged or was stopped.
     """
     import pandas as pd
 
@@ -100,7 +101,8 @@ def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, ab
     with np.errstate(all="ignore"):  # what is not finite is told apart below
         measured = measure(runs, curves, about)
         table = _over_seeds(measured, seeds, np.sign(rates - rates[bests]), bests)
-        labels, evidence = _told(table | {"at_top": at_the_top(rates, bests)})
+        why = seeds.first(measured["stopped"], runs.reindex(columns=["reason"])["reason"].to_numpy(object))
+        labels, evidence = _told(table | {"at_top": at_the_top(rates, bests), "why": why})
     return pd.DataFrame({"diagnosis": labels, "evidence": evidence}, ranking.index, dtype=object)
 
 
@@ -244,6 +246,7 @@ def _told(table: Measures) -> tuple[list[str | None], list[str]]:
         one = SimpleNamespace(**dict(zip(table, values, strict=True)))
         evidence = RULES[number].evidence(one)
         failed = f"; {_seeds(one.unfit, one.n_seeds)} failed" if 0 < one.unfit < one.n_seeds else ""
+        failed += f"; {one.stopped} stopped" if one.stopped and RULES[number].label == DIVERGED else ""
         told.append(_with(evidence, failed))
     return [RULES[number].label for number in first], told
 
@@ -291,8 +294,7 @@ def _diverged(row: Any) -> str:
 
 
 def _untold(row: Any) -> str:
-    what = "failed or crashed" if row.unfit else "stopped early" if row.stopped else "did not finish"
-    return f"{_seeds(row.unfit or row.stopped or row.n_seeds, row.n_seeds)} {what}"
+    return f"{_seeds(row.unfit or row.n_seeds, row.n_seeds)} {'failed or crashed' if row.unfit else 'did not finish'}"
 
 
 def _unstable(row: Any) -> str:
@@ -345,7 +347,8 @@ def _good(row: Any) -> str:
 
 
 RULES = (
-    Rule("diverged", lambda table: table["diverged"] > 0, _diverged),
+    Rule(DIVERGED, lambda table: table["diverged"] > 0, _diverged),
+    Rule(STOPPED, lambda table: table["stopped"] > 0, lambda row: row.why or "stopped early"),
     Rule(None, lambda table: table["finished"] == 0, _untold),
     Rule("unstable", lambda table: table["unstable"] > 0, _unstable),
     Rule("collapsed", lambda table: table["collapsed"] > 0, _collapsed),

@@ -19,6 +19,22 @@ REACH = 0.41
 """Decades to each side of the best rate that the parabola is fitted to: a neighbour at three or four rates per decade.
 A wider window moves the minimum by the profile's lopsidedness, and is the surer of it the more seeds there are."""
 
+MANY = 5
+"""Rates within REACH of the best, itself included, from which on the window follows the parabola's minimum: of many
+rates, each with its noise, the best is so by chance. A grid of up to four rates per decade has fewer."""
+
+ROUNDS = 4
+"""Times that the window follows: of 280 fits to 24 rates per decade and 5 seeds, 1% were then off by over 0.01 decades
+from where it comes to rest, and 4% after two."""
+
+NARROWER = (0.29, 0.2, 0.14)
+"""Windows of less reach that are tried too where MANY rates are in them, so that rates which were added round the best
+lessen the parabola's error."""
+
+SURER = 0.8
+"""A narrower window is taken where the interval is so many times shorter. Taking the shortest of all, which few seeds
+make so by chance, the interval of 12 rates per decade held 94% of the true optima with 3 and 8 seeds, and 95% so."""
+
 FAR = 1.51
 """Decades: the nearest neighbours are in the window too where they are no farther than this."""
 
@@ -79,37 +95,60 @@ def fit(profile: Profile, lower_is_better: bool) -> Fit:
         return _none("no rate trained with all of its seeds")
     n = values.shape[1]
     height = heights(values, np.full((1, n), 1 / n), lower_is_better)
-    found, why, reach = minima(x, height)
+    found, why, reach = minima(x, height, REACH)
     if why[0]:
         best = height[0].argmin()
         at = int(np.flatnonzero(whole)[best])
         if at in (0, len(whole) - 1):
             return _none("the best is at the edge of those tried")
         steep = "the loss is over 100 times as high" if lower_is_better else f"the score is lower by over {STEEP}"
-        alone = _alone(np.log10(profile.rates), whole, at, height[0] - height[0, best], steep)
+        alone = _alone(profile, whole, at, height[0] - height[0, best], steep)
         return _none(alone or REASONS[why[0]])
     centre, grid_error = float(found[0]), LOPSIDED * float(reach[0]) ** 2
     if n == 1:
         return Fit(10**centre, None, np.empty(0), "one seed does not tell how sure it is", grid_error)
-    samples = minima(x, heights(values, resamples(n), lower_is_better))[0]
-    if np.ptp(samples) < SAME:
+    again = heights(values, resamples(n), lower_is_better)
+    taken = _through(x, height, again, n, REACH)
+    if np.ptp(taken.samples) < SAME:
         return Fit(10**centre, None, np.empty(0), "the seeds are too much alike to tell how sure it is", grid_error)
+    for most in NARROWER:
+        if (np.abs(x - taken.centre) <= most).sum() >= MANY:
+            narrower = _through(x, height, again, n, most)
+            taken = narrower if narrower.half < SURER * taken.half else taken
+    ends = max(taken.centre - taken.half, float(x[0])), min(taken.centre + taken.half, float(x[-1]))
+    return Fit(10**taken.centre, (10 ** ends[0], 10 ** ends[1]), taken.samples, grid_error=taken.grid_error)
+
+
+@dataclass(frozen=True)
+class _Parabola:
+    """Its minimum, half of the interval, its own standard error, and the bootstrap's minima (B,), all in decades."""
+
+    centre: float
+    half: float
+    grid_error: float
+    samples: Array
+
+
+def _through(x: Array, height: Array, again: Array, n: int, most: float) -> _Parabola:
+    """The parabola of n seeds' `height` (1, K), and those of their resamples `again` (B, K)."""
+    found, _, reach = minima(x, height, most)
+    samples = minima(x, again, most)[0]
+    grid_error = LOPSIDED * float(reach[0]) ** 2
     seeds = t_quantile(n - 1) * math.sqrt(n / (n - 1)) * float(samples.std())
-    half = math.hypot(seeds, t_quantile(MOST_FREEDOM) * grid_error)
-    ends = max(centre - half, float(x[0])), min(centre + half, float(x[-1]))
-    return Fit(10**centre, (10 ** ends[0], 10 ** ends[1]), samples, grid_error=grid_error)
+    return _Parabola(float(found[0]), math.hypot(seeds, t_quantile(MOST_FREEDOM) * grid_error), grid_error, samples)
 
 
 def _none(reason: str) -> Fit:
     return Fit(None, None, np.empty(0), reason)
 
 
-def _alone(x: Array, whole: Array, at: int, height: Array, steep: str) -> str:
-    """Why the best rate, at x[at] of x (K,), has nothing to be fitted with on one of its sides; empty if it has.
+def _alone(profile: Profile, whole: Array, at: int, height: Array, steep: str) -> str:
+    """Why the best of the K rates, at `at`, has nothing to be fitted with on one of its sides; empty if it has.
 
     `whole` (K,) are the rates with all of their seeds, `height` (their number,) is how far above the best those are;
     `steep` says that this is too far.
     """
+    x = np.log10(profile.rates)
     rise = np.full(len(x), np.nan)
     rise[whole] = height
     for side, step in (("below", -1), ("above", 1)):
@@ -119,7 +158,7 @@ def _alone(x: Array, whole: Array, at: int, height: Array, steep: str) -> str:
         if abs(x[at + step] - x[at]) > FAR:
             return f"no rate within 1.5 decades {side} the best was tried"
         if not len(near):
-            return f"just {side} the best, runs did not finish"
+            return f"just {side} the best, runs {'were stopped' if profile.stopped[at + step] else 'did not finish'}"
         if not (rise[near] <= STEEP).any():
             return f"just {side} the best, {steep}"
     return ""
@@ -138,25 +177,41 @@ def resamples(n: int) -> Array:
     return random.multinomial(n, np.full(n, 1 / n), size=REPLICATES) / n
 
 
-def minima(x: Array, y: Array) -> tuple[Array, Array, Array]:
+def minima(x: Array, y: Array, most: float) -> tuple[Array, Array, Array]:
     """The minimum near the best of each row: (K,), (B, K) -> (B,), (B,), (B,).
 
     Its log10 rate, the best where there is no minimum; the number of the REASONS why; and the window's reach. The
-    parabola a + b·u + c·u² in u = x - best is that of least squares over the window; its minimum is at -b / 2c.
+    parabola a + b·u + c·u² in u = x - best is that of least squares over the window; its minimum is at -b / 2c. Where
+    MANY rates are near the best, the window then follows the minimum, with at `most` this reach.
     """
     best = y.argmin(axis=1)
     apart = x - x[:, None]  # (K, K)
     near = np.abs(np.subtract.outer(np.arange(len(x)), np.arange(len(x)))) == 1
-    window = (np.abs(apart) <= REACH) | (near & (np.abs(apart) <= FAR))
-    u, height = apart[best], y - np.take_along_axis(y, best[:, None], axis=1)
-    inside = window[best] & (height <= STEEP)
+    window = (np.abs(apart) <= most) | (near & (np.abs(apart) <= FAR))
+    height = y - np.take_along_axis(y, best[:, None], axis=1)
+    lowest, why, reach = _lowest(apart[best], height, window[best] & (height <= STEEP))
+    centre = x[best] + np.where(why == 0, lowest, 0)
+    [many] = np.nonzero((np.abs(apart) <= REACH).sum(axis=1)[best] >= MANY)
+    for _ in range(ROUNDS if len(many) else 0):
+        u = x - centre[many, None]
+        inside = (np.abs(u) <= most) & (height[many] <= STEEP)
+        lowest, missed, reached = _lowest(u, height[many], inside)
+        well = (missed == 0) & (inside.sum(axis=1) >= MANY)
+        rows = many[well]
+        centre[rows] += lowest[well]
+        why[rows], reach[rows] = 0, reached[well]
+    return centre, why, reach
+
+
+def _lowest(u: Array, height: Array, inside: Array) -> tuple[Array, Array, Array]:
+    """The minimum of the parabola over what is inside, why there is none, and the reach: (B, K) each -> (B,) each."""
     low, high = np.where(inside, u, 0).min(axis=1), np.where(inside, u, 0).max(axis=1)
     b, c = parabola(u, np.where(inside, height, 0), inside)
     with np.errstate(invalid="ignore", divide="ignore"):
         lowest = -b / (2 * c)
     outside = ~((low <= lowest) & (lowest <= high))
     why = np.select([(low == 0) | (high == 0), ~(c > 0), outside], [1, 2, 3], 0)
-    return x[best] + np.where(why == 0, lowest, 0), why, np.maximum(-low, high)
+    return lowest, why, np.maximum(-low, high)
 
 
 def parabola(u: Array, height: Array, inside: Array) -> tuple[Array, Array]:

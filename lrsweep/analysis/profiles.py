@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrsweep.analysis.ranking import RATE, by_setting, comparable, objective_column, objective_values, varying
-from lrsweep.vocabulary import Array, Scalar
+from lrsweep.vocabulary import STOPPED, Array, Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ class Profile:
     """One setting: K rates, ascending, and S seeds.
 
     `values` (K, S) is the objective, `comparable` (K, S) what is subtracted when two rates are compared: of losses the
-    logarithm. Both are nan where the run is lost or not there.
+    logarithm. Both are nan where the run is lost or not there. `stopped` (K,) tells the rates of which runs were.
     """
 
     setting: Mapping[str, Scalar | None]
@@ -29,6 +29,12 @@ class Profile:
     seeds: Array
     values: Array
     comparable: Array
+    stopped: Array
+
+    def at(self, places: Array) -> Profile:
+        """The same with some of its rates only."""
+        values, told, stopped = self.values[places], self.comparable[places], self.stopped[places]
+        return Profile(self.setting, self.rates[places], self.seeds, values, told, stopped)
 
 
 def profiles(runs: pd.DataFrame, about: Mapping[str, Any]) -> list[Profile]:
@@ -39,14 +45,16 @@ def profiles(runs: pd.DataFrame, about: Mapping[str, Any]) -> list[Profile]:
     firsts = runs[columns].iloc[[rows[0] for rows in groups]]
     settings = [as_in_the_file(firsts[column].tolist(), about["axes"][column]) for column in columns]
     rate, seed, objective, comparables = (np.asarray(one) for one in (runs[RATE], runs["seed"], values, told))
+    stopped = (runs["status"] == STOPPED).to_numpy()
     found = []
     for number, rows in enumerate(groups):
         setting = {column: cells[number] for column, cells in zip(columns, settings, strict=True)}
         rates, at_rate = np.unique(rate[rows], return_inverse=True)
         seeds, at_seed = np.unique(seed[rows], return_inverse=True)
-        arrays = np.full((2, len(rates), len(seeds)), np.nan)
-        arrays[:, at_rate, at_seed] = objective[rows], comparables[rows]
-        found.append(Profile(setting, rates, seeds, *arrays))
+        own, alike = np.full((2, len(rates), len(seeds)), np.nan)
+        own[at_rate, at_seed], alike[at_rate, at_seed] = objective[rows], comparables[rows]
+        gone = np.bincount(at_rate, stopped[rows], len(rates)) > 0
+        found.append(Profile(setting, rates, seeds, own, alike, gone))
     return found
 
 

@@ -1,7 +1,8 @@
 """Which rates are best, and which cannot be told from the best: runs in, a row per setting and rate out.
 
 A *setting* is a combination of the columns that vary, but for the rate and the seed. A run that did not finish is
-*lost*; it counts as worst, never as missing: one lost seed puts a rate behind every rate without.
+*lost*; it counts as worst, never as missing: one lost seed puts a rate behind every rate without. Of the lost ones, a
+run that was *stopped*, because its rate was eliminated, might have come to any end: what that is worth is unknown.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, FINISHED, Array, UsageError
+from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, FINISHED, STOPPED, Array, UsageError
 
 if TYPE_CHECKING:  # frames come in and are worked on by their own methods; importing pandas takes half a second
     import pandas as pd
@@ -67,16 +68,23 @@ def rank(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
     `objective_std` is the plain deviation.
     `tied`: the best, and the rates that paired differences over common seeds cannot tell from it. Of the seeds,
     `n_lost` did not finish, `n_diverged` of them diverged, and `n_failed` failed or crashed, which says nothing about
-    the rate; `n_shaky` are lost or end above their untrained loss. Raises UsageError.
+    the rate, nor does it that `n_stopped` were stopped; `n_shaky` are lost or end above their untrained loss.
+    Where the lost ones were stopped, `objective_mean` is nan. Among rates with as many lost, those with more of them
+    stopped come first, of these those that got farther, `stopped_after` so many epochs, and then those that were better
+    by then. That is 0 where they were dropped on a sample, and nan where none is stopped. Raises UsageError.
     """
     column = objective_column(about)
     sign = 1 if lower_is_better(column) else -1
     means = [mean for mean in MEANS if mean in runs]
     settings = [*about["settings"]]
-    value = objective_values(runs, about)
+    value, stopped = objective_values(runs, about), runs["status"] == STOPPED
+    told = runs.reindex(columns=["epochs_done", column]).astype(float).where(stopped)
     frame = runs[[*settings, RATE, "seed", *means]].assign(
         group=setting_numbers(runs, about),
         value=value,
+        stopped=stopped,
+        after=told["epochs_done"].mask(stopped & told["epochs_done"].isna(), 0.0),
+        so_far=sign * told[column],
         lost=value.isna(),
         diverged=runs["status"] == DIVERGED,
         failed=runs["status"].isin((FAILED, CRASHED)),
@@ -84,22 +92,24 @@ def rank(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
     )
     by = frame.groupby(["group", RATE])
     table = by[settings].first().assign(n_seeds=by["lost"].size())
-    for count in ("diverged", "failed", "lost", "shaky"):
+    for count in ("diverged", "failed", "stopped", "lost", "shaky"):
         table[f"n_{count}"] = by[count].sum()
     table = table.assign(objective_mean=by["value"].mean(), objective_std=by["value"].std())
-    order = table.assign(key=significant(sign * table["objective_mean"].to_numpy()))
-    order = order.sort_values(["group", "n_lost", "key", RATE])
+    table["stopped_after"] = by["after"].max()
+    key = significant(sign * table["objective_mean"].to_numpy())
+    order = table.assign(key=key, spared=-table["n_stopped"], early=-table["stopped_after"], so_far=by["so_far"].mean())
+    order = order.sort_values(["group", "n_lost", "key", "spared", "early", "so_far", RATE])
     table["rank"] = order.groupby("group").cumcount() + 1
     table["tied"] = _tied(frame.assign(value=comparable(value, column)), table)
-    lost = table["n_lost"] > 0
-    table["objective_mean"] = table["objective_mean"].mask(lost, sign * np.inf)
+    lost, unknown = table["n_lost"] > 0, table["n_lost"] == table["n_stopped"]
+    table["objective_mean"] = table["objective_mean"].mask(lost, np.where(unknown, np.nan, sign * np.inf))
     table["objective_std"] = table["objective_std"].mask(lost)
     half = table["objective_std"] * standard_errors(table["n_seeds"])
     low, high = interval(table["objective_mean"].to_numpy(), half.to_numpy(), column)
     table["objective_low"], table["objective_high"] = low, high
     for mean in means:
         table[f"{mean}_mean"] = by[mean].mean(skipna=False).mask(lost)
-    counts = ["n_seeds", "n_diverged", "n_lost", "n_failed", "n_shaky"]
+    counts = ["n_seeds", "n_diverged", "n_lost", "n_failed", "n_stopped", "n_shaky", "stopped_after"]
     statistics = ["objective_mean", "objective_std", "objective_low", "objective_high", *(f"{m}_mean" for m in means)]
     return table.reset_index()[[*settings, RATE, "rank", "tied", *counts, *statistics]]
 
@@ -201,7 +211,7 @@ def _tied(frame: pd.DataFrame, table: pd.DataFrame) -> Array:
     count, mean, variance = (found[name].to_numpy() for name in ("count", "mean", "var"))  # nan without a common seed
     rank_1 = table["rank"].to_numpy() == 1
     shaky = table["n_shaky"].where(rank_1).groupby("group").transform("max")  # the best's
-    candidates = (table["n_shaky"] <= shaky).to_numpy()
+    candidates = ((table["n_shaky"] <= shaky) & ((table["n_stopped"] == 0) | rank_1)).to_numpy()
     freedom = np.where(candidates & ~rank_1 & (count > 1), count - 1, 0)
     squares = np.where(freedom > 0, variance * freedom, 0)
     starts = np.flatnonzero(np.diff(table.index.get_level_values("group"), prepend=-1))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrsweep.analysis.case import Case
 from lrsweep.analysis.fit import Fit
 from lrsweep.analysis.naming import apart
 from lrsweep.analysis.profiles import Profile, as_in_the_file, digits
-from lrsweep.analysis.ranking import RATE, SMALLEST, by_setting, lower_is_better, objective_column, varying
+from lrsweep.analysis.ranking import SMALLEST, by_setting, lower_is_better, objective_column, varying
 from lrsweep.analysis.rivals import rivals_doubt
 from lrsweep.analysis.widen import beyond
-from lrsweep.vocabulary import Array, Scalar
+from lrsweep.vocabulary import Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,68 +55,6 @@ ONE_SEED = 0.8
 passed in most answers that are wrong by half or more, which are of one data set, and in none of the other ones."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One setting: its rows of the ranking by rate, each column an array (K,); `at` is the best rate's place.
-
-    `rivals` is the doubt that other settings cast on it, if any.
-    """
-
-    columns: Mapping[str, Array]
-    fit: Fit
-    at: int
-    lower_is_better: bool
-    rivals: str = ""
-
-    def best(self, column: str) -> Any:
-        """What a column has for the best rate; nan where there is no such column."""
-        return self.columns[column][self.at] if column in self.columns else math.nan
-
-    @property
-    def grid(self) -> list[float]:
-        """The rates tried, ascending."""
-        return [float(rate) for rate in self.columns[RATE]]
-
-    @property
-    def finished(self) -> int:
-        """The seeds that finished at the best rate; with none, there is no best rate."""
-        return int(self.best("n_seeds") - self.best("n_lost"))
-
-    @property
-    def usable(self) -> list[float]:
-        """The rates at which every seed finished."""
-        return [float(rate) for rate in self.columns[RATE][self.columns["n_lost"] == 0]]
-
-    @property
-    def unstable(self) -> Array:
-        """The rates at which a seed is lost or unstable; one that failed or crashed says nothing about the rate."""
-        unstable: Array = self.columns["n_shaky"] > self.columns["n_failed"]
-        return unstable
-
-    @property
-    def unknown(self) -> Array:
-        """The rates at which every run failed or crashed."""
-        unknown: Array = self.columns["n_seeds"] == self.columns["n_failed"]
-        return unknown
-
-    @property
-    def limit(self) -> int:
-        """The place of the lowest unstable rate; behind the last where there is none."""
-        return int(np.append(self.unstable, True).argmax())
-
-    @property
-    def stable(self) -> int | None:
-        """The place of the highest rate known to train stably below every unstable one."""
-        known = np.flatnonzero(~self.unknown[: self.limit])
-        return int(known[-1]) if len(known) else None
-
-    @property
-    def diagnosis(self) -> str | None:
-        """Of the best rate."""
-        told = self.best("diagnosis")
-        return told if isinstance(told, str) and self.finished else None
-
-
 def recommend(
     ranking: pd.DataFrame,
     about: Mapping[str, Any],
@@ -139,8 +78,9 @@ def recommend(
         own = {name: values[rows] for name, values in columns.items()}
         case = Case(own, fitted, int(own["rank"].argmin()), lower)
         few = -int(own["n_seeds"].sum()) if missing else 0
-        mean = case.best("objective_mean")
-        order = (datasets.index(case.best("dataset")), few, case.best("n_lost"), mean if lower else -mean)
+        worth = case.best("objective_mean") * (1 if lower else -1)
+        unknown = math.isnan(worth)  # all of it was stopped so far
+        order = (datasets.index(case.best("dataset")), few, case.best("n_lost"), math.inf if unknown else worth)
         cases.append((order, number, case))
     entries = []
     for _, grouped in itertools.groupby(sorted(cases, key=lambda one: one[0]), key=lambda one: one[0][0]):
@@ -215,7 +155,7 @@ def _entry(case: Case, about: Mapping[str, Any], missing: int) -> Entry:
     few = {key: apart(key, axes[key]).get(given, given) for key, given in entry["setting"].items() if given is not None}
     name = label(entry["setting"] | few, str(case.best("optimizer")))
     act = [_action(entry, name, case.usable)] if finished else []
-    return entry | {"advice": "\n".join([*act, *_doubts(case, entry, missing)])}
+    return entry | {"advice": "\n".join([*act, *_doubts(case, entry, about, missing)])}
 
 
 def _tie_interval(grid: Sequence[float], tied: Sequence[bool], at: int) -> list[float]:
@@ -270,10 +210,11 @@ def _fit_within(interval: Sequence[float], usable: Sequence[float]) -> str:
     return f"95% {brief(interval[0], 2)} to {brief(interval[1], 2)}"
 
 
-def _doubts(case: Case, entry: Entry, missing: int) -> Iterator[str]:
+def _doubts(case: Case, entry: Entry, about: Mapping[str, Any], missing: int) -> Iterator[str]:
     """What stands against the answer, the gravest first."""
     if case.finished:
-        yield from _unbracketed(case, entry)
+        yield from _unbracketed(case, entry, None if missing else about.get("extend"))
+        yield from _eliminated(case)
         yield from _one_seed(case)
         lost, n_seeds = int(case.best("n_lost")), entry["n_seeds"]
         if lost:
@@ -287,11 +228,12 @@ def _doubts(case: Case, entry: Entry, missing: int) -> Iterator[str]:
         yield from filter(None, [case.rivals])
         yield from _seeds(case, entry, missing)
         yield from _no_fit(case, entry)
+        yield from _unrefined(entry, None if missing else about.get("refine"))
         if entry["test_loss"] is None and not lost:
             yield "The runs have no test metrics."
     errors, runs = int(case.columns["n_failed"].sum()), int(case.columns["n_seeds"].sum())
     if not case.finished:
-        lower = "" if errors == runs else f": try lower ones, like {_beyond(case.grid[::-1])}"
+        lower = "" if errors == runs or case.stopped.any() else f": try lower ones, like {_beyond(case.grid[::-1])}"
         yield f"No run finished, so no rate can be recommended{lower}."
     if errors:
         yield f"{errors} of {runs} runs failed or crashed; they count as worst: mend the cause and retry them."
@@ -299,13 +241,35 @@ def _doubts(case: Case, entry: Entry, missing: int) -> Iterator[str]:
         yield f"{missing} run{'s' * (missing > 1)} of the sweep {'are' if missing > 1 else 'is'} not trained yet."
 
 
-def _unbracketed(case: Case, entry: Entry) -> Iterator[str]:
+def _unbracketed(case: Case, entry: Entry, extended: Mapping[str, Any] | None) -> Iterator[str]:
+    """An edge that is open; `extended` are the options of the extension that came to its end."""
     if len(case.grid) == 1:
         yield "Only one rate was tried, so there is nothing to compare it with."
     elif open_edge(entry):
         side, tried = ("lowest", case.grid[::-1]) if entry["edge"] == "low" else ("highest", case.grid)
         rate = brief(case.grid[case.at])
-        yield f"The best rate is the {side} tried ({rate}), so it is not bracketed: add {_beyond(tried)}."
+        said = f"The best rate is the {side} tried ({rate}), so it is not bracketed"
+        if extended is None:
+            yield f"{said}: add {_beyond(tried)}."
+        else:
+            yield f"{said}, as far as extend may go: raise its max_decades ({extended['max_decades']:g})."
+
+
+def _eliminated(case: Case) -> Iterator[str]:
+    """Rates next to the best that were dropped before their end: on a sample, or after so many epochs."""
+    after, stopped = case.columns["stopped_after"], case.stopped
+    beside = {side: case.at + side for side in (-1, 1) if 0 <= case.at + side < len(case.grid)}
+    unseen = [brief(case.grid[place]) for place in beside.values() if stopped[place] and not after[place]]
+    if unseen:
+        were = "were" if len(unseen) > 1 else "was"
+        said = f"{' and '.join(unseen)}, next to the best, {were} dropped on a sample and never trained in full"
+        yield f"{said}: run with -o elimination=none to be sure."
+    for side, place in beside.items():
+        if after[place] > 0 and stopped[place::side].all():  # no other rate on this side came to its end
+            where = "below" if side < 0 else "above"
+            tell = f"{after[place]:.0f} epochs tell" if after[place] > 1 else "epoch tells"
+            said = f"No rate {where} the best was trained to its end: that {brief(case.grid[place])} is worse"
+            yield f"{said} is what its first {tell}."
 
 
 def _one_seed(case: Case) -> Iterator[str]:
@@ -340,16 +304,18 @@ def _second_minimum(case: Case) -> Iterator[str]:
 
 def _stability(case: Case, entry: Entry) -> Iterator[str]:
     grid, stable, limit = case.grid, case.stable, case.limit
-    unknown = [brief(grid[place]) for place in np.flatnonzero(case.unknown[:limit])]
+    so = ", so there is no highest stable rate" if stable is None else ""
+    unknown = [brief(grid[place]) for place in np.flatnonzero((case.unknown & ~case.stopped)[:limit])]
     if unknown:
-        so = ", so there is no highest stable rate" if stable is None else ""
         yield f"Whether training is stable at {' and '.join(unknown)} is not known: every run failed there{so}."
+    elif so and case.unknown[:limit].any():
+        yield f"Below {brief(grid[limit])} every rate was stopped before its end{so}."
     if limit == len(grid):
         return
     first = brief(grid[limit])
     if limit == 0:
         yield f"Not even the lowest rate ({first}) trains stably, so there is no highest stable rate."
-    elif stable is not None and case.at >= stable:
+    elif stable is not None and case.at >= stable and not case.stopped[case.at : limit].any():
         where = "on" if case.at == stable else "beyond"
         said = f"The best rate sits {where} the edge of stability (training is unstable at {first})"
         yield f"{said}: try warm-up or clipping."
@@ -381,6 +347,15 @@ def _no_fit(case: Case, entry: Entry) -> Iterator[str]:
         yield f"No rate is fitted: {case.fit.reason}."
     elif entry["fitted_rate"] is not None and entry["fitted_interval"] is None and case.finished > 1:
         yield f"The fitted rate has no interval: {case.fit.reason}."
+
+
+def _unrefined(entry: Entry, refined: Mapping[str, Any] | None) -> Iterator[str]:
+    """An interval that refining left too wide; `refined` are the options of the refining that came to its end."""
+    if entry["edge"] == "none" and entry["fitted_interval"] is not None and refined is not None:
+        low, high = entry["fitted_interval"]
+        if (decades := math.log10(high / low)) > refined["decades"]:
+            wanted = f"refine asks for {refined['decades']:g}, and more rates hardly shorten it: use more seeds"
+            yield f"The fitted rate's interval spans {decades:.2g} decades; {wanted}."
 
 
 def _beyond(grid: Sequence[float]) -> str:

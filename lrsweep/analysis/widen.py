@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from lrsweep.vocabulary import written
 LEAST_STEP = 0.25
 """Decades: rates beyond an edge are proposed in the grid's own steps, but in none below this, and none above one."""
 
+ROUNDED = 3e-6
+"""Decades that the step between two rates of six digits may be off."""
+
 
 def beyond(grid: Sequence[float]) -> list[float]:
     """The rates that continue a grid by its own last step for about a decade; a grid of one downwards by 10.
@@ -19,11 +23,19 @@ def beyond(grid: Sequence[float]) -> list[float]:
     >>> beyond([0.01, 0.0316228, 0.1]), beyond([4.0, 2.0, 1.0]), beyond([0.003, 1.0])
     ([0.316228, 1.0], [0.5, 0.25, 0.125], [10.0])
     """
-    # Rates are rounded, so the more steps it is measured over the better.
-    start, n = (grid[0], len(grid) - 1) if _even(grid) else (grid[-2:][0], 1)
-    decades = math.log10(grid[-1] / start) / n if len(grid) > 1 else -1.0
-    step = math.copysign(min(max(abs(decades), LEAST_STEP), 1.0), decades)
-    return [_tidy(grid[-1] * 10 ** (step * i)) for i in range(1, round(1 / abs(step)) + 1)]
+    return [*itertools.islice(onwards(grid), round(1 / abs(_step(grid, -1.0))))]
+
+
+def onwards(grid: Sequence[float], alone: float = -1.0) -> Iterator[float]:
+    """The rates that continue a grid by its own last step, as far as float32 reaches; a grid of one by a step `alone`.
+
+    >>> [*itertools.islice(onwards([0.01, 0.0316228, 0.1]), 3)], [*itertools.islice(onwards([0.01], 0.5), 2)]
+    ([0.316228, 1.0, 3.16228], [0.0316228, 0.1])
+    """
+    step, held = _step(grid, alone), np.finfo(np.float32)
+    least, most = float(held.tiny), float(held.max)
+    rates = (tidy(10 ** (math.log10(grid[-1]) + step * i)) for i in itertools.count(1))
+    return itertools.takewhile(lambda rate: least <= rate <= most, rates)
 
 
 def widened(rates: Sequence[float], low: bool, high: bool) -> str:
@@ -41,11 +53,23 @@ def widened(rates: Sequence[float], low: bool, high: bool) -> str:
     return f"[{', '.join(map(written, grid))}]"
 
 
+def _step(grid: Sequence[float], alone: float) -> float:
+    """Decades from one rate beyond a grid to the next."""
+    if len(grid) == 1:
+        return alone
+    # Rates are rounded, so the more steps it is measured over the better.
+    start, n = (grid[0], len(grid) - 1) if _even(grid) else (grid[-2], 1)
+    decades = math.log10(grid[-1] / start) / n
+    size = min(max(abs(decades), LEAST_STEP), 1.0)
+    per_decade = round(1 / size)  # so many, where the rates are rounded: an error of a step would add up
+    return math.copysign(1 / per_decade if abs(size - 1 / per_decade) < ROUNDED else size, decades)
+
+
 def _even(grid: Sequence[float]) -> bool:
     """Whether the grid is one that is even in the logarithm."""
-    return len(grid) > 2 and [*map(_tidy, np.geomspace(grid[0], grid[-1], len(grid)).tolist())] == [*grid]
+    return len(grid) > 2 and [*map(tidy, np.geomspace(grid[0], grid[-1], len(grid)).tolist())] == [*grid]
 
 
-def _tidy(rate: float) -> float:
+def tidy(rate: float) -> float:
     """To six significant digits, as the grids of a sweep file."""
     return float(f"{rate:.6g}")

@@ -95,15 +95,18 @@ COLUMNS = ("fits", "optimum", "decades", "off", "tied", "decades", "worst", "reg
 PER_CENT = {0, 1, 4, 6, 7, 8, 9, 10}
 MEDIANS = {6, 7}
 
-RULES = {
+ONE_WINDOW = {"ROUNDS": 0, "NARROWER": ()}
+RULES: dict[str, dict[str, Any]] = {
     "as it is": {},
     "parabola's error left out": {"LOPSIDED": 0.0},
-    "window 0.55": {"REACH": 0.55},
-    "window 0.55, no error": {"REACH": 0.55, "LOPSIDED": 0.0},
-    "window 0.76, no error": {"REACH": 0.76, "LOPSIDED": 0.0},
-    "up to twice the loss, 0.76": {"REACH": 0.76, "STEEP": math.log(2), "LOPSIDED": 0.1},
+    "window 0.55": ONE_WINDOW | {"REACH": 0.55},
+    "window 0.55, no error": ONE_WINDOW | {"REACH": 0.55, "LOPSIDED": 0.0},
+    "window 0.76, no error": ONE_WINDOW | {"REACH": 0.76, "LOPSIDED": 0.0},
+    "up to twice the loss, 0.76": ONE_WINDOW | {"REACH": 0.76, "STEEP": math.log(2), "LOPSIDED": 0.1},
+    "one window, round the best": ONE_WINDOW,
+    "the window with the shortest interval": {"SURER": 1.0},
 }
-"""Other rules for the fit."""
+"""Other rules for the fit; the last two differ from it on grids of more than four rates per decade."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ def redrawn(
     n: int,
     every: int,
     redraws: int,
-    rule: Mapping[str, float],
+    rule: Mapping[str, Any],
 ) -> Array:
     """COLUMNS of one setting. Its redraws are ranked together, as settings of one sweep."""
     random = np.random.default_rng([n, every])
@@ -220,7 +223,7 @@ def redrawn(
 
 
 @contextlib.contextmanager
-def changed(rule: Mapping[str, float]) -> Iterator[None]:
+def changed(rule: Mapping[str, Any]) -> Iterator[None]:
     """The fit with other numbers."""
     own = {name: getattr(fitting, name) for name in rule}
     for name, value in rule.items():

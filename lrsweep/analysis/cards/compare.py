@@ -76,7 +76,8 @@ def at_best(board: Board, ours: Standing, theirs: Standing) -> Difference | None
 class Price:
     """What a rate found elsewhere costs a setting: its `difference` to the setting's own best rate.
 
-    `rate` is the one that was tried, the `nearest` to the wanted where that was not; it may be the `same` as the best.
+    `rate` is the one that was tried, the `nearest` to the wanted where that was not, or was dropped before its end; it
+    may be the `same` as the best.
     Of the `n` seeds that finish with the best rate, `n_lost` do not with this one.
     """
 
@@ -93,7 +94,7 @@ def price(board: Board, wanted: float, at: Standing) -> Price | None:
     if at.best is None:
         return None
     rates, comparable = at.profile.rates, at.profile.comparable
-    index = int(np.abs(np.log(rates / wanted)).argmin())
+    index = int(np.where(at.profile.stopped, np.inf, np.abs(np.log(rates / wanted))).argmin())
     there = ~np.isnan(comparable[at.best])
     return Price(
         rate=float(rates[index]),

@@ -1,12 +1,15 @@
-"""Which cards a sweep has: one for each of its axes, and one for noise where that was measured."""
+"""Which cards a sweep has: one for each of its axes, for how its rates were searched, and for noise if measured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from lrsweep.analysis.cards.additions import addition_cards
 from lrsweep.analysis.cards.card import Card
 from lrsweep.analysis.cards.choice import choice_card
+from lrsweep.analysis.cards.elimination import elimination_cards
 from lrsweep.analysis.cards.noise import noise_card
+from lrsweep.analysis.cards.range_test import range_test_cards
 from lrsweep.analysis.cards.standings import Axis, Board, Material, boards
 from lrsweep.analysis.cards.subset import subset_card
 from lrsweep.analysis.cards.width import width_card
@@ -16,7 +19,10 @@ CARDS: dict[str, Callable[[Board, Axis], Card]] = {"width": width_card, "subset"
 
 
 def deal(material: Material) -> tuple[Card, ...]:
-    """The cards of a sweep, in the order of its axes, and of its datasets within each; the last is noise."""
+    """The cards of a sweep, in the order of its axes, and of its datasets within each; the last is noise.
+
+    Before that come what elimination dropped, what was added to the grid, and what a range test says.
+    """
     tables = list(boards(material))
     order = dict.fromkeys(axis.name for board in tables for axis in board.axes())
     cards = [
@@ -26,4 +32,5 @@ def deal(material: Material) -> tuple[Card, ...]:
         for axis in board.axes()
         if axis.name == name
     ]
-    return (*cards, *(card for board in tables for card in [noise_card(board)] if card))
+    searched = (*elimination_cards(material), *addition_cards(material), *range_test_cards(material))
+    return (*cards, *searched, *(card for board in tables for card in [noise_card(board)] if card))

@@ -32,14 +32,15 @@ class Range:
 
 def good_range(board: Board, standing: Standing) -> Range | None:
     """The unbroken range of good rates round the best one, None where no rate has all of its seeds."""
-    return range_of(standing.profile.rates, board.errors(standing.means), standing.steady)
+    return range_of(standing.profile.rates, board.errors(standing.means), standing.steady, standing.profile.stopped)
 
 
-def range_of(rates: Array, error: Array, steady: Array) -> Range | None:
+def range_of(rates: Array, error: Array, steady: Array, stopped: Array) -> Range | None:
     """The rates round the best where the error is within WITHIN of its; (K,) each.
 
     Between two tried rates, the root of the error's logarithm above the best is taken to go straight, which is so for a
-    parabola with its minimum at the best rate. Next to a rate that is not steady the range ends at the last that is.
+    parabola with its minimum at the best rate. Next to a rate that is not steady the range ends at the last that is;
+    next to one that was stopped it is open.
     """
     usable = steady & np.isfinite(error)
     if not usable.any():
@@ -52,6 +53,8 @@ def range_of(rates: Array, error: Array, steady: Array) -> Range | None:
         at = best
         while 0 <= at + step < len(x):
             after = at + step
+            if stopped[after]:
+                break
             if not height[after] <= limit:
                 reach = (limit - height[at]) / (height[after] - height[at])  # 0 where the next is infinitely bad
                 return float(10 ** (x[at] + reach * (x[after] - x[at]))), False
@@ -74,7 +77,12 @@ def wider_by(board: Board, ours: Standing, theirs: Standing) -> Difference | Non
 
     def gap(seeds: Array) -> float:
         found = [
-            range_of(at.profile.rates, board.errors(at.profile.values[:, seeds].mean(axis=1)), at.steady)
+            range_of(
+                at.profile.rates,
+                board.errors(at.profile.values[:, seeds].mean(axis=1)),
+                at.steady,
+                at.profile.stopped,
+            )
             for at in (ours, theirs)
         ]
         widths = [own.decades if own else math.nan for own in found]

@@ -30,7 +30,9 @@ Value = tuple[Scalar | None, ...]
 class Material:
     """What cards are made from: the runs, a row per setting and rate, and the document of recommendation.json.
 
-    `profiles` and `fits` have an entry per setting, in order of appearance in `runs` and `ranking`.
+    `profiles` and `fits` have an entry per setting, in order of appearance in `runs` and `ranking`. `decisions` are
+    those of screening and halving, `spent` the examples trained over those of the same runs all trained in full,
+    `ranges` and `ramps` the tables of the range test; None where there are none.
     """
 
     about: Mapping[str, Any]
@@ -39,6 +41,10 @@ class Material:
     recommendation: Mapping[str, Any]
     profiles: Sequence[Profile]
     fits: Sequence[Fit]
+    decisions: pd.DataFrame | None = None
+    spent: float | None = None
+    ranges: pd.DataFrame | None = None
+    ramps: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,10 @@ class Standing:
     """One setting: how its K rates came out over its S seeds.
 
     `place` is its place in the recommendation, 0 the best, and `entry` what stands there. `means` (K,) is the
-    objective, infinitely bad where a seed is lost; `steady` (K,) the rates at which none is lost or ends above its
-    untrained loss. `best` is the index of the best rate, None where no run finished, `interval` the objective's there,
-    and `failed` whether a run there failed or crashed. `untrained` is the initial training loss.
+    objective, infinitely bad where a seed is lost and nan where the rate was dropped; `steady` (K,) the rates at which
+    none is lost or ends above its untrained loss. `best` is the index of the best rate, None where no run finished,
+    `interval` the objective's there, and `failed` whether a run there failed or crashed. `untrained` is the initial
+    training loss.
     """
 
     setting: Mapping[str, Scalar | None]
@@ -77,9 +84,9 @@ class Standing:
 
     @property
     def stable_to(self) -> tuple[float, bool] | None:
-        """The highest stable rate, and whether the grid ends there, so that it is no more than a lower bound."""
-        highest = self.entry["highest_stable_rate"]
-        return None if highest is None else (float(highest), bool(highest == self.profile.rates[-1]))
+        """The highest stable rate, and whether no higher one is known, so that it is no more than a lower bound."""
+        highest, known = self.entry["highest_stable_rate"], self.profile.rates[~self.profile.stopped]
+        return None if highest is None else (float(highest), bool(highest == known[-1]))
 
     @property
     def bracketed(self) -> bool:

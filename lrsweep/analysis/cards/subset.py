@@ -197,10 +197,11 @@ def good(cost: Price, large: Standing, board: Board) -> bool | None:
 def kept_order(small: Standing, large: Standing) -> tuple[float, float]:
     """Spearman's correlation of the objective over the rates of two sizes; and over those that are steady in both.
 
-    nan where fewer than FEWEST rates are in common. Lost rates are worst, and alike.
+    nan where fewer than FEWEST rates are in common. Lost rates are worst, and alike; of dropped ones nothing is known.
     """
-    here = np.isin(small.profile.rates, large.profile.rates)
-    there = np.isin(large.profile.rates, small.profile.rates)
+    ours, theirs = (one.profile.rates[~one.profile.stopped] for one in (small, large))
+    here, there = np.isin(small.profile.rates, theirs), np.isin(large.profile.rates, ours)
+    here, there = here & ~small.profile.stopped, there & ~large.profile.stopped
     ours, theirs = small.means[here], large.means[there]
     both = small.steady[here] & large.steady[there]
     return spearman(ours, theirs), spearman(ours[both], theirs[both])

@@ -30,12 +30,13 @@ MEASURES: dict[str, tuple[str, Kind]] = {
 def rates_table(rows: pd.DataFrame) -> list[Col]:
     """Losses, scores, training time and the largest gradient's norm against the rate: means over the seeds.
 
-    `rows` are a setting's rows of the ranking. A rate with a lost seed has no means; measures that the runs lack have
-    no column.
+    `rows` are a setting's rows of the ranking. A rate with a seed that is lost or dropped has no means; measures that
+    the runs lack have no column.
     """
     known = [(rows[column].tolist(), *told) for column, told in MEASURES.items() if column in rows]
     measures = [Col(title, values, kind) for values, title, kind in known if np.isfinite(np.array(values, float)).any()]
-    lost = [Col("seeds lost", rows["n_lost"].tolist(), "count")] if rows["n_lost"].any() else []
+    counts = {"seeds lost": rows["n_lost"] - rows["n_stopped"], "seeds dropped": rows["n_stopped"]}
+    lost = [Col(title, counted.tolist(), "count") for title, counted in counts.items() if counted.any()]
     return [Col("rate", rows[RATE].tolist(), "rate"), *measures, *lost]
 
 

@@ -11,7 +11,7 @@
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["run"]
+__all__ = ["find", "run"]
 
 ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
@@ -22,8 +22,12 @@ to 20 times the time on products of this size, and change bits."""
 
 def __getattr__(name: str) -> Any:
     """The Python API, imported on first use: starting a worker must not pull in the world."""
-    if name in __all__:
-        from lrsweep import sweep
+    if name == "run":
+        from lrsweep.sweep import run
 
-        return getattr(sweep, name)
+        return run
+    if name == "find":
+        from lrsweep.finding import find
+
+        return find
     raise AttributeError(f"module 'lrsweep' has no attribute {name!r}")

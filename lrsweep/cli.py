@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from lrsweep import __version__
 from lrsweep.ending import command, end_orderly
+from lrsweep.following import elsewhere, more_of, same_again
 from lrsweep.live import View, tell
 from lrsweep.vocabulary import MAX_RUNS, StoreError, UsageError, json_text
 
@@ -152,7 +152,7 @@ def run(
             fail_fast=fail_fast,
             max_runs=max_runs,
             time_limit=time_limit,
-            begin=view.begin,
+            view=view,
         )
     finally:
         view.end()
@@ -219,6 +219,68 @@ def report(
         tell(f"Next: {same_again(about['spec_path'], about['overrides'], results)}", quiet)
     elif more := more_of(last, results, unopened=html and not (open_ or output), known=show_all):
         tell(f"Next: {more}", quiet)
+
+
+@app.command()
+@command
+def find(
+    spec: Spec,
+    override: Override = None,
+    low: Annotated[float, typer.Option("--low", metavar="RATE", help="Where the rate starts.")] = 1e-7,
+    high: Annotated[float, typer.Option("--high", metavar="RATE", help="Where it ends.")] = 10.0,
+    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Steps from the one to the other.")] = 100,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", metavar="N", help="So many seeds. Default: the file's.", show_default=False)
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="A range for each group of layers as well.")] = False,
+    no_confirm: Annotated[bool, typer.Option("--no-confirm", help="Without the short runs that confirm it.")] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", metavar="FILE", help="Write a sweep file with the grid.", show_default=False),
+    ] = None,
+    results: Results = Path("results"),
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=0, max=256, help="Processes for the short runs. Default: as pays.", show_default=False
+        ),
+    ] = None,
+    max_runs: MaxRuns = MAX_RUNS,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Find a usable interval of rates for each setting, and how far to trust it."""
+    from lrsweep import finding
+    from lrsweep.report.progress import progress
+
+    end_orderly()
+    with progress(0, quiet, f"{spec}  ramps, and short runs that confirm them") as update:
+        found = finding.find(
+            spec,
+            results=results,
+            overrides=override or (),
+            low=low,
+            high=high,
+            steps=steps,
+            seeds=seeds,
+            layers=layers,
+            confirm=not no_confirm,
+            write=write,
+            workers=workers,
+            max_runs=max_runs,
+            watch=lambda done, total: update(done, total, "", 0),
+        )
+    if as_json:
+        print_json(found.document())
+    else:
+        from lrsweep.report.ranges import print_ranges
+
+        print_ranges(found.findings, found.about)
+    for line in found.proposal.notes(write):
+        tell(line, quiet)
+    file, overrides = found.proposal.following()
+    tell(f"Next: {same_again(file, overrides, results)}", quiet)
 
 
 @app.command()
@@ -323,34 +385,3 @@ def show(answer: Any, as_json: bool, **how: Any) -> None:
         from lrsweep.report.terminal import print_summary
 
         print_summary(answer, Console(highlight=False), **how)
-
-
-def more_of(answer: Any, results: Path, unopened: bool = False, known: bool = False) -> str:
-    """The command that shows more of a sweep: its page (`unopened`: just written), rates if not `known`; or empty."""
-    from lrsweep.result import has_plotly, is_drawn
-
-    page = "--open" if unopened else "--html --open" if has_plotly() and not is_drawn(answer) else ""
-    if not page and known:
-        return ""
-    folder = Path(answer.folder)
-    if folder == results / answer.about["name"]:
-        return f"lrsweep report {folder.name} {page or '--all'}{elsewhere(results)}"
-    return f"lrsweep report {shlex.quote(str(folder))} {page or '--all'}"
-
-
-def same_again(
-    spec: Path | str,
-    overrides: Sequence[str],
-    results: Path = Path("results"),
-    command: str = "run",
-    options: Sequence[str] = (),
-) -> str:
-    """The command that goes on with a sweep."""
-    told = "".join(f" -o {shlex.quote(override)}" for override in overrides)
-    told += "".join(f" {option}" for option in options)
-    return f"lrsweep {command} {shlex.quote(str(spec))}{told}{elsewhere(results)}"
-
-
-def elsewhere(results: Path) -> str:
-    """The option that a following command needs where the results are not in the default place."""
-    return "" if results == Path("results") else f" --results {shlex.quote(str(results))}"

@@ -24,6 +24,10 @@ class Ended(BaseException):
     """A signal that asks the process to end; it passes through every `finally`."""
 
 
+STOPPED = {"run": "stopped: finished runs are kept; the same command goes on"}
+"""What a command says when it is told to end; the others keep nothing."""
+
+
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """Turns errors into one line and an exit code, and signals into an orderly end."""
 
@@ -42,7 +46,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(error.exit_code) from None
         except (KeyboardInterrupt, Ended) as cause:
             number = int(cause.args[0]) if cause.args else signal.SIGINT
-            tell("stopped: finished runs are kept; the same command goes on")
+            tell(STOPPED.get(function.__name__, "stopped"))
             raise typer.Exit(128 + number) from None
         except (typer.Exit, typer.Abort):
             raise

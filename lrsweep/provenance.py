@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lrsweep import __version__, datasets
+from lrsweep.analysis.elimination import Elimination
 from lrsweep.plan import Plan
 from lrsweep.vocabulary import FORMAT, NUMERICS, RawData
 
@@ -46,6 +47,10 @@ def about(planned: Plan) -> dict[str, Any]:
         "spec_path": str(spec.path),
         "overrides": list(spec.overrides),
         "expect": dict(spec.expect),
+        "elimination": asdict(spec.elimination) if spec.elimination != Elimination() else None,
+        "extend": asdict(spec.extend) if spec.extend else None,
+        "refine": asdict(spec.refine) if spec.refine else None,
+        "additions": [asdict(addition) | {"rates": list(addition.rates)} for addition in planned.additions],
     }
 
 

@@ -51,6 +51,11 @@ class Result:
         return self.answer.ranking
 
     @property
+    def decisions(self) -> pd.DataFrame | None:
+        """The content of elimination.csv: a row per rate and stage; None where nothing was decided."""
+        return self.answer.decisions
+
+    @property
     def recommendation(self) -> pd.DataFrame:
         """A row per setting, best first: see `Answer.table`."""
         return self.answer.table()

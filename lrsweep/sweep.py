@@ -1,30 +1,25 @@
-"""The conductor: plan, minus what is finished, through execute, into the store, out as an answer."""
+"""The conductor: plan, search and train, into the store, out as an answer."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lrsweep.engine.model import stacking_is_exact
-from lrsweep.execute import data_for, execute, one_blas_thread, singles
+from lrsweep.execute import crew, data_for, one_blas_thread
 from lrsweep.plan import Plan, Preview, estimate, make_plan, make_stacks
-from lrsweep.provenance import about, provenance
+from lrsweep.provenance import provenance
 from lrsweep.result import Result
+from lrsweep.search import Known, Search, View, Wave, Work, sampled
 from lrsweep.spec import load_spec
-from lrsweep.store import DATABASE, Store, set_aside, write_file
-from lrsweep.vocabulary import MAX_RUNS, RETRIED, Outcome, Stack, StoreError
+from lrsweep.store import DATABASE, SAMPLE, Store, read_ranges, set_aside, write_file
+from lrsweep.vocabulary import MAX_RUNS, StoreError
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
-
-Watch = Callable[[list[Outcome]], None]
-"""What is called with the outcomes of each stack."""
-
-INEXACT = "this machine's matrix product gives other bits in a stack: runs are trained one by one, which takes longer"
 
 
 def plan(
@@ -38,10 +33,13 @@ def plan(
     """What `run` would do. Trains a few steps of each shape to estimate, and writes nothing but the data's cache."""
     planned = make_plan(load_spec(Path(path), overrides, max_runs))
     folder = Path(results) / planned.spec.name
-    statuses: dict[str, str] = {}
-    if (folder / DATABASE).exists():
-        with Store.open(folder) as store:
-            statuses = store.statuses()
+    with ExitStack() as opened:
+        known, sample = (
+            Known(opened.enter_context(Store.open(place)) if (place / DATABASE).exists() else None)
+            for place in (folder, folder / SAMPLE)
+        )
+        search = Search(planned, known, sample, max_runs)
+        planned, statuses = next(search.waves()).plan, search.statuses()
     count = cores() if workers is None else workers
     stacks = make_stacks([one for one in planned.runs if one.run_id not in statuses], count)
     with one_blas_thread():
@@ -59,13 +57,13 @@ def run(
     fail_fast: bool = False,
     max_runs: int = MAX_RUNS,
     time_limit: float | None = None,
-    begin: Callable[[Plan, int, list[Stack], str], Watch] | None = None,
+    view: View | None = None,
 ) -> Result:
     """Trains the runs that the results folder lacks, and answers from all of them.
 
-    `begin` is told the plan, the number of stale runs, the stacks and a note; it returns what to call with outcomes.
-    At the `time_limit`, in seconds, what is training is ended and not stored; in this process it ends with its stack.
-    Raises the errors of `vocabulary`; whatever ends it, finished runs are kept and the files are written.
+    `view` is told of what happens. At the `time_limit`, in seconds, what is training is ended and not stored; in this
+    process it ends with its stack. Raises the errors of `vocabulary`; whatever ends it, finished runs are kept and the
+    files are written.
     """
     start = time.perf_counter()
     planned = make_plan(load_spec(Path(path), overrides, max_runs))
@@ -73,23 +71,39 @@ def run(
     count = cores() if workers is None else workers
     if fresh and (folder / DATABASE).exists():
         set_aside(folder)
-    with Store.create(folder) as store:
-        statuses = store.statuses()
-        wanted = [one for one in planned.runs if missing(statuses.get(one.run_id), retry_failed)]
-        stacks, note = make_stacks(wanted, count), ""
-        if stacks and not stacking_is_exact():
-            stacks, note = [single for stack in stacks for single in singles(stack)], INEXACT
-        store.set_plan(planned.columns(), about(planned))
-        write_file(folder / "spec.yaml", planned.spec.source)
-        if stacks or not (folder / "provenance.json").exists():  # else it tells of those who trained
-            write_file(folder / "provenance.json", provenance(planned, count))
-        stale = len(statuses.keys() - {one.run_id for one in planned.runs})
-        watch = begin(planned, stale, stacks, note) if begin else None
-        deadline = None if time_limit is None else start + time_limit
-        trained = train_all(store, stacks, count, watch, fail_fast, deadline)
+    deadline = None if time_limit is None else start + time_limit
+    with Store.create(folder) as store, searching(planned, store, retry_failed, max_runs) as search:
+
+        def prepare(wave: Wave) -> None:
+            write_file(folder / "spec.yaml", planned.spec.source)
+            if wave.runs or not (folder / "provenance.json").exists():  # else it tells of those who trained
+                write_file(folder / "provenance.json", provenance(planned, count))
+
+        with crew(count, deadline, get_ready) as train:
+            work = Work(search, train, count, view, fail_fast, prepare)
+            work.go()
         found = read_answer(store)
         store.write_answer(found.ranking_columns(), found.file())
-        return Result(found, folder, trained, time.perf_counter() - start)
+        return Result(found, folder, work.trained, time.perf_counter() - start)
+
+
+@contextmanager
+def searching(planned: Plan, store: Store, retry_failed: bool, max_runs: int) -> Iterator[Search]:
+    """The search of a plan, with the folder of its samples opened if it needs one."""
+    with ExitStack() as opened:
+        places = [store]
+        if sampled(planned.spec.elimination):
+            places.append(opened.enter_context(Store.create(store.folder / SAMPLE)))
+        search = Search(planned, *two(places, retry_failed), max_runs)
+        if retry_failed:  # what failed made the course that is stored: its additions are not stale until it is mended
+            search.plan = next(Search(planned, *two(places, False), max_runs).waves()).plan
+        yield search
+
+
+def two(places: Sequence[Store], retry_failed: bool) -> tuple[Known, Known | None]:
+    """What is known of the runs and, where there is a second folder, of samples."""
+    known, *samples = (Known(store, retry_failed) for store in places)
+    return known, samples[0] if samples else None
 
 
 def report(sweep: str | Path | None = None, *, results: str | Path = "results", stale: bool = False) -> Answer:
@@ -106,49 +120,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def missing(status: str | None, retry_failed: bool) -> bool:
-    """Whether a run with this status is to be trained."""
-    return status is None or (retry_failed and status in RETRIED)
-
-
-def train_all(
-    store: Store, stacks: list[Stack], workers: int, watch: Watch | None, fail_fast: bool, deadline: float | None
-) -> int:
-    """Trains the stacks into the store, and counts the runs. Views are written at the end, whatever ends it."""
-    trained, views = 0, Views(store)
-    try:
-        with closing(execute(stacks, workers, deadline, get_ready)) as stream:
-            for outcomes in stream:
-                store.add(outcomes)
-                trained += len(outcomes)
-                if watch:
-                    watch(outcomes)
-                views.refresh()
-                if fail_fast and any(outcome.status in RETRIED for outcome in outcomes):
-                    break
-    finally:
-        store.write_views()
-    return trained
-
-
 def get_ready() -> None:
     """Imports what the answer will need, which takes a quarter of a second."""
     import lrsweep.analysis.answer  # noqa: F401
-
-
-class Views:
-    """Keeps the CSV files near the truth while a sweep runs, in no more than a twentieth of its time."""
-
-    def __init__(self, store: Store) -> None:
-        self.store, self.due = store, time.monotonic() + 5
-
-    def refresh(self) -> None:
-        """Writes the files, if that is due."""
-        start = time.monotonic()
-        if start >= self.due:
-            self.store.write_views()
-            end = time.monotonic()
-            self.due = end + max(5, 20 * (end - start))
 
 
 def read_answer(store: Store, stale: bool = False) -> Answer:
@@ -158,7 +132,17 @@ def read_answer(store: Store, stale: bool = False) -> Answer:
     with store.one_moment():
         frames, about, counts = (store.runs(), store.curves(), store.timings()), store.about(), store.counts()
         aside = store.runs(stale=True) if stale and counts["stale"] else None
-    return answer(*frames, about, counts, aside, str(store.folder))
+        decisions = store.decisions()
+    more = (decisions, *read_ranges(store.folder), examples_of_samples(store.folder, about))
+    return answer(*frames, about, counts, aside, str(store.folder), *more)
+
+
+def examples_of_samples(folder: Path, about: Mapping[str, Any]) -> int:
+    """The examples that the runs of the sample's folder saw; 0 where the sweep looks at no samples."""
+    if not about.get("elimination") or not (folder / SAMPLE / DATABASE).exists():
+        return 0
+    with Store.open(folder / SAMPLE) as store:
+        return store.examples()
 
 
 def find_folder(sweep: str | Path | None, results: Path) -> Path:

@@ -111,6 +111,41 @@ def read(data: bytes | str, origin: str) -> tuple[str, Node, list[Problem]]:
         raise SpecError(origin, text, [*loader.problems, syntax_problem(error, text)]) from error
 
 
+def extent(text: str, node: Node) -> tuple[int, int]:
+    """Where the source of a node starts and ends in the text that it was read from.
+
+    >>> text, root, _ = read("width: [16,\\n 64]  # two", "demo.yaml")
+    >>> text[slice(*extent(text, root.value["width"]))]
+    '[16,\\n 64]'
+    """
+    start, end = offset(text, node.line - 1, node.column - 1), 0
+    open_ones: list[bool] = []  # of the lists and mappings that are open, which are in flow style
+    for event in yaml.parse(text, SafeLoader):
+        first: Any = event.start_mark
+        mark: Any = event.end_mark
+        place = first.line + 1, first.column + 1
+        if not end and (place != (node.line, node.column) or not isinstance(event, yaml.NodeEvent)):
+            continue
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_ones.append(bool(event.flow_style))
+        closes = isinstance(event, yaml.CollectionEndEvent)
+        # In block style a list or mapping ends where the next thing begins, past comments: its last value ends it.
+        if not closes or open_ones.pop():
+            end = offset(text, mark.line, mark.column)
+        if not open_ones:
+            break
+    return start, end
+
+
+def offset(text: str, line: int, column: int) -> int:
+    """Where a line and a column, both counted from 0, are in a text.
+
+    >>> offset("ab\\ncd", 1, 1)
+    4
+    """
+    return sum(len(one) + 1 for one in text.split("\n")[:line]) + column
+
+
 def decode(data: bytes | str, origin: str) -> str:
     r"""The text without byte order mark, its lines ending in \n; SpecError where it is no text to parse."""
     errors = "surrogatepass" if isinstance(data, str) else "strict"

@@ -74,8 +74,9 @@ def about(runs: pd.DataFrame, **told: Any) -> dict[str, Any]:
 
 def counts(runs: pd.DataFrame) -> dict[str, int]:
     """What the store counts."""
-    found = {status: int((runs["status"] == status).sum()) for status in ("finished", "diverged", "failed", "crashed")}
-    return {"done": len(runs), "new": 0, "stale": 0, "stopped": 0, **found}
+    statuses = ("finished", "diverged", "stopped", "failed", "crashed")
+    found = {status: int((runs["status"] == status).sum()) for status in statuses}
+    return {"done": len(runs), "new": 0, "stale": 0, **found}
 
 
 def curves(runs: pd.DataFrame) -> pd.DataFrame:

@@ -184,16 +184,26 @@ def test_the_range_of_good_rates_is_that_of_brute_force() -> None:
     rates = np.array(GRID)
     for _ in range(50):
         error = np.exp(0.3 * random.standard_normal(13).cumsum())
-        found = range_of(rates, error, np.full(13, True))
+        found = range_of(rates, error, np.full(13, True), np.full(13, False))
         assert found is not None
         assert (found.low, found.high) == pytest.approx(brute_range(rates, error), rel=1e-3)
 
 
 def test_a_range_ends_at_a_rate_that_is_not_steady_and_is_open_at_the_grids_end() -> None:
-    found = range_of(np.array([0.01, 0.1, 1.0]), np.array([1.05, 1.0, 1.0]), np.array([True, True, False]))
+    none = np.full(3, False)
+    found = range_of(np.array([0.01, 0.1, 1.0]), np.array([1.05, 1.0, 1.0]), np.array([True, True, False]), none)
     assert found is not None
     assert (found.low, found.high, found.open) == (0.01, 0.1, (True, False))
-    assert range_of(np.array([0.1]), np.array([1.0]), np.array([False])) is None
+    assert range_of(np.array([0.1]), np.array([1.0]), np.array([False]), none[:1]) is None
+
+
+def test_a_range_is_open_next_to_a_rate_that_was_dropped() -> None:
+    """How good it would have become is not known."""
+    rates, error = np.array([0.01, 0.1, 1.0, 10.0]), np.array([np.nan, 1.0, 1.05, np.nan])
+    steady, stopped = np.array([False, True, True, False]), np.array([True, False, False, True])
+    found = range_of(rates, error, steady, stopped)
+    assert found is not None
+    assert (found.low, found.high, found.open) == (0.1, 1.0, (True, True))
 
 
 def test_a_wider_range_is_told() -> None:
@@ -261,6 +271,7 @@ def test_measures_against_the_rate() -> None:
             **{
                 "learning_rate": [0.1, 1.0],
                 "n_lost": [0, 1],
+                "n_stopped": [0, 0],
                 "val_loss_mean": [0.5, np.nan],
                 "val_r2_mean": [0.9, np.nan],
             },
@@ -270,6 +281,8 @@ def test_measures_against_the_rate() -> None:
     found = {one.title: (list(one.values), one.kind) for one in rates_table(ranking)}
     assert list(found) == ["rate", "val_loss", "R²", "time", "largest gradient", "seeds lost"]
     assert found["time"] == ([2.0, 1.0], "seconds")
+    found = {one.title: list(one.values) for one in rates_table(ranking.assign(n_lost=[2, 3], n_stopped=[0, 3]))}
+    assert (found["seeds lost"], found["seeds dropped"]) == ([2, 0], [0, 3])
 
 
 def test_accuracy_by_epoch_is_the_mean_over_seeds_that_all_got_there() -> None:

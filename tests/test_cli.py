@@ -18,7 +18,7 @@ from lrsweep.cli import app
 from lrsweep.spec import load_spec, template
 
 TEXT = "{dataset: iris, width: 4, learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
-COMMANDS = ["init", "plan", "run", "report", "coordcheck", "list", "schema"]
+COMMANDS = ["init", "plan", "run", "report", "find", "coordcheck", "list", "schema"]
 
 runner = CliRunner()
 
@@ -155,7 +155,7 @@ def test_an_error_is_one_line_with_its_exit_code(spec: Path, arguments: tuple[st
 
 
 def test_what_nobody_foresaw_is_one_line_too(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrsweep.sweep.make_stacks", lambda *_: 1 / 0)
+    monkeypatch.setattr("lrsweep.search.work.make_stacks", lambda *_: 1 / 0)
     _, said = lrsweep("run", "small.yaml", code=1)
     assert said == "lrsweep: ZeroDivisionError: division by zero; --debug shows where\n"
 

@@ -153,6 +153,7 @@ def sentences(epochs: Sequence[float], best: int, objective: str = "val_loss", *
         examples_to_target=told["epochs_to_target"] * 1000,
         seconds_to_target=told["epochs_to_target"] * 0.00456,
         epochs=20,
+        n_stopped=0,
     )
     return cost_sentences(told.assign(**columns), objective)
 

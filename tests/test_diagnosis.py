@@ -41,6 +41,7 @@ def both(losses: Sequence[float]) -> Curve:
 def diagnosed(by_rate: Mapping[float, Sequence[Curve | str]], **data: Any) -> Diagnosed:
     """rate → diagnosis and evidence; `data` is told of the dataset."""
     runs, curves = trained(by_rate)
+    runs.loc[runs["status"] == "stopped", "reason"] = "rank 9 of 9; 3 go on"
     known = about(runs) | {"datasets": {"digits": {**CHANCE, **data}}}
     ranking = rank(runs, known)
     found = diagnose(ranking, runs, curves, known)
@@ -146,7 +147,9 @@ RISING = BEST[0], [2.4, 0.4, 0.2, 0.2, 0.2, 0.22, 0.24, 0.26, 0.26]
             "validation loss 0.26, 1.3 × that in epoch 3, while training loss fell",
         ),
         (["failed", "crashed", "failed"], None, "all 3 seeds failed or crashed"),
-        (["stopped", "stopped", "stopped"], None, "all 3 seeds stopped early"),
+        (["stopped", "stopped", "stopped"], "stopped", "rank 9 of 9; 3 go on"),
+        (["failed", "stopped", "stopped"], "stopped", "rank 9 of 9; 3 go on; 1 of 3 seeds failed"),
+        (["stopped", LOST, "stopped"], "diverged", "1 of 3 seeds diverged in epoch 2; 2 stopped"),
         (["failed", BEST, BEST], "good", "validation loss 0.2, 1 × the best rate's; 1 of 3 seeds failed"),
         (["crashed", LOST, "failed"], "diverged", "1 of 3 seeds diverged in epoch 2; 2 of 3 seeds failed"),
     ],

@@ -90,7 +90,8 @@ def test_stability_that_comes_back_far_above_the_best_is_not_told() -> None:
 def test_at_the_high_edge_higher_rates_come_before_longer_training() -> None:
     falling = {0.01: [0.9, 0.91], 0.1: [0.5, 0.51], 1.0: [0.1, 0.11]}
     [doubt] = doubts(rows(falling), diagnosis="too_slow")
-    assert doubt == "The best rate is the highest tried (1), so it is not bracketed: add 10."
+    said = "The best rate is the highest tried (1), so it is not bracketed"
+    assert doubt == f"{said}: add 10."
 
 
 BY_OPTIMIZER = {

@@ -20,10 +20,12 @@ THIRDS = np.arange(-12, 1) / 3
 """Thirteen rates over four decades, by their logarithms."""
 
 
-def profile(decades: Sequence[float] | Array, values: Array) -> Profile:
+def profile(decades: Sequence[float] | Array, values: Array, stopped: Sequence[int] = ()) -> Profile:
+    """Losses or scores (K, S); the runs at the places that are `stopped` were."""
     values = np.asarray(values, dtype=float)
     told = np.log(values, where=values > 0, out=np.full_like(values, np.nan))
-    return Profile({}, 10.0 ** np.asarray(decades), np.arange(values.shape[1]), values, told)
+    gone = np.isin(np.arange(len(values)), stopped)
+    return Profile({}, 10.0 ** np.asarray(decades), np.arange(values.shape[1]), values, told, gone)
 
 
 def scores(decades: Array, at: Sequence[float]) -> Array:
@@ -275,3 +277,52 @@ def test_many_seeds_take_little_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6
+
+
+def followed(x: Array, y: Array, reach: float) -> float:
+    """The minimum of the parabola over what is within `reach` of it, found from the best rate; slowly."""
+    centre = x[y.argmin()]
+    for window in (0.41, *[reach] * 4):
+        inside = np.abs(x - centre) <= window
+        c, b, _ = np.polyfit(x[inside] - centre, y[inside], 2)
+        centre += -b / (2 * c)
+    return float(centre)
+
+
+def test_of_many_rates_the_window_follows_the_minimum() -> None:
+    """Noise makes a rate the best that is far from the middle of the valley."""
+    decades = np.linspace(-3, -1, 49)
+    y = (decades + 2) ** 2 + 0.001 * np.random.default_rng(1).standard_normal(49)
+    y[decades.searchsorted(-1.8)] = -0.01
+    found = fit(profile(decades, np.exp(y)[:, None]), lower_is_better=True).rate
+    assert found is not None
+    assert math.log10(found) == pytest.approx(followed(decades, y, 0.41), abs=1e-9)
+    assert abs(math.log10(found) + 2) < 0.02 < abs(decades[y.argmin()] + 2)
+
+
+@pytest.mark.parametrize("per_decade", [3, 4])
+def test_of_few_rates_the_window_is_the_bests(per_decade: int) -> None:
+    decades = np.arange(-4 * per_decade, 1) / per_decade
+    case = noisy(5, decades)
+    at = int(np.log(case.values.mean(axis=1)).argmin())
+    c, b, _ = np.polyfit(decades[at - 1 : at + 2], np.log(case.values.mean(axis=1))[at - 1 : at + 2], 2)
+    found = fit(case, lower_is_better=True)
+    assert found.rate == pytest.approx(10 ** (-b / (2 * c)))
+    assert found.grid_error == pytest.approx(0.3 / per_decade**2)
+
+
+def test_rates_added_round_the_best_make_seeds_that_agree_surer() -> None:
+    """The parabola goes through the nearest five, which are within 0.14 decades, instead of those within 0.41."""
+    decades = np.sort(np.append(np.arange(-4, 0.01, 1 / 3), -2 + np.array([-0.12, -0.06, 0.06, 0.12])))
+    case = profile(decades, scores(decades, [-2.001, -2.0, -1.999]))
+    found = fit(case, lower_is_better=False)
+    assert found.grid_error == pytest.approx(0.3 * 0.12**2, rel=0.02)
+    assert found.interval is not None
+    assert np.ptp(np.log10(found.interval)) == pytest.approx(2 * half_width(0, 0.12), rel=0.2)
+
+
+def test_seeds_that_disagree_are_not_made_surer_by_a_narrow_window() -> None:
+    decades = np.arange(-48, 1) / 12
+    found = fit(profile(decades, scores(decades, [-2.3, -2.0, -1.7])), lower_is_better=False)
+    assert found.grid_error == pytest.approx(0.3 / 3**2, rel=0.6)
+    assert found.grid_error > 0.3 * 0.29**2

@@ -19,8 +19,9 @@ FLOORS = [
     {"spec", "execute", "report"},
     {"plan"},
     {"provenance", "result"},
+    {"search"},
     {"sweep", "coordcheck", "catalogue", "live"},
-    {"ending"},
+    {"ending", "finding", "following"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -35,13 +36,13 @@ PLACES = {
     "sklearn": {"datasets"},
     "sqlite3": {"store"},
     "dask": {"execute"},
-    "pandas": {"store", "analysis", "report", "datasets", "result"},  # datasets reads tables with it, result only types
+    "pandas": {"store", "analysis", "report", "datasets", "result", "finding"},  # the last two only types
     "pyarrow": set(),
     "multiprocessing": {"execute"},
 }
 INSIDE_FUNCTIONS = {
     *(("plotly", "report"), ("dask", "execute"), ("pandas", "store")),
-    *(("sklearn", "datasets"), ("pandas", "datasets"), ("pandas", "result")),
+    *(("sklearn", "datasets"), ("pandas", "datasets"), ("pandas", "result"), ("pandas", "finding")),
 }
 """What costs so much to import that only the function that needs it does."""
 

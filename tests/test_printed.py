@@ -31,6 +31,8 @@ PLAN = {
     "product": "2 × 9 × 3",
     "duplicates": 0,
     "counts": {"done": 4, "new": 50, "stale": 7, "failed": 1},
+    "search": None,
+    "added": 0,
     "stacks": 6,
     "largest_stack": 9,
     "seconds": 21.3,

@@ -171,6 +171,35 @@ def test_a_best_rate_at_the_edge_is_not_bracketed(losses: list[float], edge: str
     assert says in found["advice"]
 
 
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        (0, "so it is not bracketed, as far as extend may go: raise its max_decades (2)."),
+        (1, "so it is not bracketed: add 10."),  # it may not have come to its end
+    ],
+)
+def test_an_edge_that_extending_did_not_leave_is_told_as_that(missing: int, says: str) -> None:
+    runs = frame(rows({0.1: [0.5, 0.6], 1.0: [0.3, 0.4]}))
+    [found] = document(runs, about(runs, extend={"max_decades": 2.0}), missing)["settings"]
+    assert says in found["advice"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "missing", "says"), [(0.2, 0, True), (2.0, 0, False), (0.2, 1, False), (None, 0, False)]
+)
+def test_where_refining_ends_with_a_long_interval_seeds_are_lacking(
+    asked: float | None, missing: int, says: bool
+) -> None:
+    """The interval of VALLEY spans 1.18 decades."""
+    runs = frame(rows(VALLEY))
+    refine = None if asked is None else {"decades": asked, "max_rates": 6}
+    [found] = document(runs, about(runs, refine=refine), missing)["settings"]
+    said = (
+        "The fitted rate's interval spans 1.2 decades; refine asks for 0.2, and more rates hardly shorten it: use more"
+    )
+    assert (said in found["advice"]) == says
+
+
 def test_above_a_highest_rate_that_breaks_training_none_are_added() -> None:
     """Rates that train worse yet the lower they are: nothing speaks for higher ones but the order."""
     losses = {0.1: [3.0, 3.1], 1.0: [2.9, 3.0], 10.0: [2.5, 2.6]}

@@ -14,7 +14,7 @@ from lrsweep.engine.model import ACTIVATIONS
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES
 from lrsweep.spec import load_spec
-from lrsweep.spec.keys import FIELDS, LATER, RUN_KEYS
+from lrsweep.spec.keys import FIELDS, RUN_KEYS, SEARCH_KEYS
 from lrsweep.vocabulary import Growth, LayerRates, SpecError
 from lrsweep.yaml_reader import draw
 
@@ -297,7 +297,7 @@ def test_a_bad_value(tmp_path: Path, key: str, value: str, column: int, message:
 
 def test_every_key_has_a_good_and_a_bad_value_above() -> None:
     marks = {test: {row[0] for row in test.pytestmark[0].args[1]} for test in (test_a_good_value, test_a_bad_value)}
-    assert marks[test_a_bad_value] >= set(FIELDS) - {"schedule"}
+    assert marks[test_a_bad_value] >= set(FIELDS) - {"schedule", *SEARCH_KEYS}
     assert marks[test_a_good_value] >= set(RUN_KEYS) - {"optimizer", "schedule"}
 
 
@@ -355,11 +355,12 @@ def test_files_are_found_from_the_sweep_files_folder(tmp_path: Path) -> None:
 
 
 WORDS = [
-    *(*FIELDS, *LATER, *OPTIMIZERS, *SCHEDULES, *DATASETS, *ACTIVATIONS),
+    *(*FIELDS, *OPTIMIZERS, *SCHEDULES, *DATASETS, *ACTIVATIONS),
     *("name", "log", "linear", "doubling", "halton", "log_uniform", "num", "per_decade", "file", "idx", "target"),
     *("full", "none", "best", "beta1", "lr", "x", "openml:x", "a.csv"),
     *("best_val_accuracy", "at_edge", "best_rate", "'>= 0.5'"),
     *("first", "last", "decay", "at_epoch", "to_width", "rate", "scale", "keep", "restart", "mup", "mode"),
+    *("screen", "halving", "resource", "min", "guard", "until_bracketed", "max_decades", "decades", "max_rates"),
 ]
 ODD = ["true", "null", ".nan", "1e400", "-.inf", 10**30, 10**240, 1e-320, '"\\0"', "*a", "&b 3", "!!int 3", "''"]
 SCALARS = st.one_of(st.sampled_from(WORDS), st.integers(-3, 300), st.floats(-1, 2), st.sampled_from(ODD))

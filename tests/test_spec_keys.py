@@ -11,18 +11,11 @@ from spec_cases import loaded, refused, values
 
 from lrsweep.datasets import did_you_mean
 from lrsweep.spec import default_settings, keys, load_spec, template
-from lrsweep.spec.keys import FIELDS, LATER, OBJECTIVES, REGISTRIES, SYNONYMS
+from lrsweep.spec.keys import FIELDS, OBJECTIVES, REGISTRIES, SYNONYMS
 from lrsweep.vocabulary import Choice, Growth, LayerRates, SpecError, UsageError
 from lrsweep.yaml_reader import draw
 
 # --- Keys
-
-
-@pytest.mark.parametrize("key", LATER)
-@pytest.mark.parametrize("form", ["{}: 1", "blocks: [{{{}: 1}}]", "exclude: [{{{}: 1}}]"])
-def test_keys_of_later_versions_are_not_called_unknown(tmp_path: Path, key: str, form: str) -> None:
-    (found, *_) = refused(tmp_path, form.format(key))
-    assert found.endswith(f": '{key}' is not available in this version yet; remove it")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +42,10 @@ def test_keys_of_later_versions_are_not_called_unknown(tmp_path: Path, key: str,
         ("grow", "growth"),
         ("noise_std", "noise"),
         ("assert", "expect"),
+        ("pruner", "elimination"),
+        ("successive_halving", "elimination"),
+        ("extend_grid", "extend"),
+        ("refinement", "refine"),
     ],
 )
 def test_did_you_mean(tmp_path: Path, word: str, meant: str) -> None:
@@ -66,10 +63,21 @@ def test_a_setting_beside_the_keys_is_led_to_its_place(tmp_path: Path, word: str
     assert found.endswith(f"it is a setting, write {key}: {{name: …, {word}: …}}")
 
 
-@pytest.mark.parametrize(("word", "key"), [("first", "layer_rates"), ("at_epoch", "growth"), ("to_width", "growth")])
-def test_a_number_of_a_mapping_beside_the_keys_is_led_to_its_place(tmp_path: Path, word: str, key: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("first", "layer_rates: {first: …}"),
+        ("at_epoch", "growth: {at_epoch: …}"),
+        ("to_width", "growth: {to_width: …}"),
+        ("halving", "elimination: {halving: …}"),
+        ("guard", "elimination: {halving: {guard: …}}"),
+        ("until_bracketed", "extend: {until_bracketed: …}"),
+        ("max_rates", "refine: {max_rates: …}"),
+    ],
+)
+def test_a_setting_of_a_mapping_beside_the_keys_is_led_to_its_place(tmp_path: Path, word: str, place: str) -> None:
     (found,) = refused(tmp_path, f"{word}: 1")
-    assert found.endswith(f"it is a setting, write {key}: {{{word}: …}}")
+    assert found.endswith(f"it is a setting, write {place}")
 
 
 def test_a_word_near_nothing_gets_no_suggestion(tmp_path: Path) -> None:
@@ -128,10 +136,9 @@ def test_an_empty_mapping_is_told_as_one(tmp_path: Path, key: str) -> None:
 
 
 def test_every_rule_has_an_example_to_write() -> None:
-    forms = (keys.RULES, *keys.DATA_FORMS.values(), keys.GROUP_RULES, keys.DECAY_RULES)
-    rules = [
-        rule for form in (*forms, keys.GROWTH_RULES, keys.SCALE_RULES, keys.EXPECT_RULES) for rule in form.values()
-    ]
+    forms = (keys.RULES, *keys.DATA_FORMS.values(), keys.SCREEN_RULES, *keys.MAPPINGS.values())
+    others = (keys.DECAY_RULES, keys.SCALE_RULES, keys.EXPECT_RULES, keys.HALVING_RULES["subset"])
+    rules = [rule for form in (*forms, *others) for rule in form.values()]
     assert all(rule.example is not PydanticUndefined for rule in [*rules, keys.NOISE_RULE])
 
 

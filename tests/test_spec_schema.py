@@ -59,6 +59,8 @@ def accepts(schema: dict[str, Any], value: Any, whole: dict[str, Any]) -> bool:
         "enum": lambda words: value in words,
         "exclusiveMinimum": lambda bound: not isinstance(value, int | float) or value > bound,
         "minimum": lambda bound: not isinstance(value, int | float) or value >= bound,
+        "exclusiveMaximum": lambda bound: not isinstance(value, int | float) or value < bound,
+        "maximum": lambda bound: not isinstance(value, int | float) or value <= bound,
         "items": lambda form: not isinstance(value, list) or all(accepts(form, item, whole) for item in value),
         "minItems": lambda n: not isinstance(value, list) or len(value) >= n,
         "maxItems": lambda n: not isinstance(value, list) or len(value) <= n,

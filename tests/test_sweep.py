@@ -19,6 +19,7 @@ import pytest
 
 from lrsweep import execute, plan, sweep
 from lrsweep.result import write_page
+from lrsweep.search import View, Wave, work
 from lrsweep.vocabulary import BusyError, Data, Outcome, SpecError, Stack, StoreError, json_text
 
 TEXT = """\
@@ -95,16 +96,21 @@ def test_files_do_not_depend_on_the_stacking(spec: Path, stack_bytes: int, monke
 
 def test_a_machine_where_stacking_is_not_exact_trains_alone(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes, notes = [], []
-    monkeypatch.setattr(sweep, "stacking_is_exact", lambda: False)
+    monkeypatch.setattr(work, "stacking_is_exact", lambda: False)
 
-    def begin(_: plan.Plan, __: int, stacks: list[Stack], note: str) -> sweep.Watch:
-        sizes.extend(len(stack.runs) for stack in stacks)
-        notes.append(note)
-        return lambda outcomes: None
+    class Looking(View):
+        def begin(self, planned: plan.Plan, stale: int, missing: int, note: str) -> None:
+            notes.append(note)
 
-    run(spec, begin=begin)
+        def trained(self, outcomes: list[Outcome]) -> None:
+            sizes.append(len(outcomes))
+
+        def wave(self, wave: Wave, stacks: Sequence[Stack]) -> None:
+            pass
+
+    run(spec, view=Looking())
     assert sizes == [1] * 24
-    assert notes == [sweep.INEXACT]
+    assert notes == [work.INEXACT]
 
 
 def test_a_changed_file_keeps_what_still_stands(spec: Path) -> None:

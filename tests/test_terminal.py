@@ -113,15 +113,23 @@ def test_names_stay_where_there_is_hardly_any_room() -> None:
 def test_an_edge_is_marked_in_the_table_and_told_beneath() -> None:
     text = printed(answered(rows(RISING, optimizer="sgd"), rows(VALLEY)))
     assert "1 ▲" in text
-    assert "▲ sgd: The best rate is the highest tried (1), so it is not bracketed: add 10." in " ".join(text.split())
+    said = "▲ sgd: The best rate is the highest tried (1), so it is not bracketed: add 10."
+    assert said in " ".join(text.split())
 
 
 def test_an_edge_comes_with_the_grid_that_brackets_it() -> None:
     fine = {0.01: [0.9, 0.91], 0.0316228: [0.5, 0.51], 0.1: [0.3, 0.31]}
     text = printed(answered(rows(fine, optimizer="sgd"), rows(fine)), 40)
     assert "\n  -o 'learning_rate={log: [0.01, 1], num: 5}'\n" in text
+    assert "\n  -o 'extend={until_bracketed: true}'\n" in text
     assert "▲ Use" in text
-    assert "learning_rate=" not in printed(answered(rows(VALLEY)))
+    assert "  -o " not in printed(answered(rows(VALLEY)))
+
+
+def test_an_extension_that_came_to_its_end_is_to_go_farther() -> None:
+    text = printed(answered(rows(RISING), extend={"max_decades": 2.0}))
+    assert "\n  -o 'extend={until_bracketed: true, max_decades: 4}'\n" in text
+    assert "learning_rate=" not in text
 
 
 def test_beyond_a_highest_rate_that_breaks_training_no_grid_is_proposed() -> None:
@@ -140,7 +148,9 @@ def test_a_choice_of_no_use_is_no_good_news() -> None:
 
 
 def test_where_settings_have_grids_of_their_own_no_single_one_brackets() -> None:
-    assert "learning_rate=" not in printed(answered(rows(RISING, optimizer="sgd"), rows(VALLEY)))
+    text = printed(answered(rows(RISING, optimizer="sgd"), rows(VALLEY)))
+    assert "learning_rate=" not in text
+    assert "\n  -o 'extend={until_bracketed: true}'\n" in text
 
 
 def test_what_a_best_rate_at_an_edge_says_is_coloured_as_a_warning() -> None:

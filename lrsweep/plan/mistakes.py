@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from lrsweep.analysis.elimination import LEAST, rungs
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES, warmup_steps
 from lrsweep.plan.acting import acting, acting_rates
+from lrsweep.plan.outlook import Setting, full, rates_of, sample_rows
 from lrsweep.plan.planned import PlannedRun, run_bytes, table_bytes
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import DataError, Run, float_type
@@ -156,3 +158,26 @@ def nearest(value: float, run: Run) -> float:
     """The value in the run's precision."""
     with np.errstate(all="ignore"):
         return float(float_type(run.precision)(value))
+
+
+def idle_mistakes(spec: Spec, settings: Collection[Setting]) -> Iterator[Mistake]:
+    """What the file asks for that could drop or add no rate of any setting."""
+    screen, halving, ones = spec.elimination.screen, spec.elimination.halving, [setting[0] for setting in settings]
+    rates = max(len(rates_of(setting)) for setting in settings)
+    has = "its settings have one" if rates == 1 else f"its settings have {rates}"
+    if (screen or halving) and rates < 2:
+        message = f"elimination needs 2 rates or more, but {has}"
+        yield "elimination", f"{message}; give learning_rate a list or a grid, or remove elimination"
+    if spec.refine and not spec.extend and rates < 3:
+        message = f"refine needs 3 rates or more, but {has}"
+        yield "refine", f"{message}; give learning_rate a list or a grid, or add extend: until_bracketed"
+    if screen and not any(sample_rows(one, screen) < one.n_train or screen.epochs < one.run.epochs for one in ones):
+        message = "elimination.screen: the sample has all rows and epochs of the runs, so that it saves nothing"
+        yield "elimination.screen", f"{message}; lower its subset or epochs"
+    if halving and not any(rungs(halving, full(one, halving)) for one in ones):
+        what = "epochs" if halving.resource == "epochs" else "training rows"
+        first = LEAST[halving.resource] if halving.min is None else halving.min
+        message = (
+            f"elimination.halving: no run has more {what} than the first rung, {first:g}, so that nothing is dropped"
+        )
+        yield "elimination.halving.min", f"{message}; lower min, or raise {halving.resource}"

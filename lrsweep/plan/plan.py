@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from lrsweep import datasets
-from lrsweep.plan.mistakes import Mistake, mistakes
+from lrsweep.analysis.additions import Addition
+from lrsweep.plan.mistakes import Mistake, idle_mistakes, mistakes, rate_mistakes
+from lrsweep.plan.outlook import outlook, searches
 from lrsweep.plan.planned import PlannedRun, identity, settings
 from lrsweep.plan.stacks import Estimate, shape
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import RETRIED, DataError, Problem, RawData, Run, Scalar, Source, SpecError, Stack
+
+Values = tuple[Scalar | None, ...]
+"""A setting's values of the columns that vary."""
 
 Found = tuple[int, Mapping[str, Any], Mistake]
 """The index of a block, the values of one of its runs, and a mistake in them."""
@@ -24,14 +30,22 @@ MOST_PLACED = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """Every run of a sweep in order, each once; `duplicates` counts those that are an earlier one in all that acts."""
+    """Every run of a sweep in order, each once; `duplicates` counts those that are an earlier one in all that acts.
+
+    `additions` are what it has beside the runs of the sweep file, which come first.
+    """
 
     spec: Spec
     runs: tuple[PlannedRun, ...]
     duplicates: int
+    additions: tuple[Addition, ...] = ()
 
     def columns(self) -> list[tuple[str, dict[str, Scalar | None]]]:
         """Each run_id with the settings of its row in runs.csv."""
+        return self._columns
+
+    @functools.cached_property
+    def _columns(self) -> list[tuple[str, dict[str, Scalar | None]]]:
         return [(planned.run_id, settings(planned.run, self.spec.named)) for planned in self.runs]
 
     def axes(self) -> dict[str, list[Scalar | None]]:
@@ -43,6 +57,52 @@ class Plan:
         return {
             key: list(values) for key, values in seen.items() if len(values) > 1 or key in ("learning_rate", "seed")
         }
+
+    def varying(self) -> list[str]:
+        """The columns that tell settings apart."""
+        return [key for key in self.axes() if key not in ("learning_rate", "seed")]
+
+    def settings(self) -> dict[Values, list[PlannedRun]]:
+        """The runs of each setting, by its values of the columns that vary; in order of appearance."""
+        columns, found = self.varying(), {}  # type: tuple[list[str], dict[Values, list[PlannedRun]]]
+        for one, (_, row) in zip(self.runs, self.columns(), strict=True):
+            found.setdefault(tuple(row[column] for column in columns), []).append(one)
+        return found
+
+    def plus(self, found: Sequence[Addition]) -> Plan:
+        """The plan with additions; rates of them that it has already are not repeated."""
+        more = replace(self, additions=(*self.additions, *found))
+        known = {one.run_id: one for one in (*self.runs, *more.added())}
+        return replace(more, runs=tuple(known.values()))
+
+    def grid(self) -> Plan:
+        """The plan of the sweep file alone, without additions."""
+        added = {one.run_id for one in self.added()} if self.additions else set()
+        return replace(self, runs=tuple(one for one in self.runs if one.run_id not in added), additions=())
+
+    def added(self) -> list[PlannedRun]:
+        """The runs of the additions, each once: every seed of the setting, at rates that its precision can tell."""
+        return self._added
+
+    @functools.cached_property
+    def _added(self) -> list[PlannedRun]:
+        settings, columns = (self.settings(), self.varying()) if self.additions else ({}, [])
+        runs = {
+            one.run_id: one
+            for addition in self.additions
+            for one in at_rates(settings[tuple(addition.setting[column] for column in columns)], addition.rates)
+        }
+        return list(runs.values())
+
+
+def at_rates(runs: Sequence[PlannedRun], rates: Iterable[float]) -> Iterator[PlannedRun]:
+    """The runs of one setting at other rates: for each of these a run of every seed."""
+    seeds = {one.run.seed: one for one in runs}
+    for rate in rates:
+        for one in seeds.values():
+            run = replace(one.run, learning_rate=rate)
+            if not any(rate_mistakes(run)):
+                yield PlannedRun(identity(run, one.data.fingerprint), run, one.data)
 
 
 def make_plan(spec: Spec) -> Plan:
@@ -63,7 +123,10 @@ def make_plan(spec: Spec) -> Plan:
     told = ("optimizer", "learning_rate", "schedule", "layer_rates", "clip_norm", "growth")
     alike = {(blocks[one.run_id], shape(one), *(getattr(one.run, key) for key in told)): one for one in runs.values()}
     refuse(spec, ((key[0], vars(one.run), mistake) for key, one in alike.items() for mistake in mistakes(spec, one)))
-    return Plan(spec, tuple(runs.values()), total - len(runs))
+    plan = Plan(spec, tuple(runs.values()), total - len(runs))
+    if searches(spec):
+        refuse(spec, ((0, {}, mistake) for mistake in idle_mistakes(spec, plan.settings().values())))
+    return plan
 
 
 def load_all(spec: Spec) -> dict[tuple[Source, str | None], RawData]:
@@ -134,6 +197,8 @@ class Preview:
             "runs": len(columns),
             "duplicates": self.plan.duplicates,
             "counts": self.counts(),
+            "search": outlook(spec, self.plan.grid().settings().values()),
+            "added": len(self.plan.added()),
             "stacks": len(self.stacks),
             "largest_stack": max((len(stack.runs) for stack in self.stacks), default=0),
             "seconds": self.estimate.seconds,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lrsweep.analysis.recommend import brief
 from lrsweep.report.words import alike, diagnosis, fitted, labels, lines, missing
+from lrsweep.vocabulary import STOPPED
 
 if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
     import pandas as pd
@@ -21,16 +22,20 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of a braille character, by column and by row from the top."""
 
-BEST, LOST, ABOVE, BELOW, TIED, AXIS, FITTED, LIMIT = "●", "×", "↑", "↓", "━", "─", "◆", "┊"
+BEST, LOST, ABOVE, BELOW, TIED, AXIS, FITTED, LIMIT, DROPPED = "●", "×", "↑", "↓", "━", "─", "◆", "┊", "○"
 LEGEND = {
     BEST: "best",
     TIED: "tied",
     FITTED: "fitted",
     LIMIT: "stable up to here",
     LOST: "diverged or failed",
+    DROPPED: "dropped early",
     ABOVE: "worse than untrained",
     BELOW: "below 0",
 }
+BOTH = " and from"
+"""What stands between what is told of the lower end of the rates and of the upper one."""
+
 GOOD = "good"
 """The diagnosis that needs no words."""
 
@@ -76,7 +81,7 @@ def _setting(
 ) -> list[str]:
     grid, means = rates["learning_rate"].tolist(), rates["objective_mean"].tolist()
     low, high = _bounds(answer, means, entry)
-    marks = _marks(entry, grid)
+    marks = _marks(entry, grid, rates["diagnosis"].tolist())
     picture = panel(grid, means, marks, size, (low, high), answer.lower_is_better, ends)
     scale = [f"{high:>8.3g} ┤", *[f"{'':>8} │"] * (size[1] - 2), f"{low:>8.3g} ┤", f"{'':>8} └"]
     fit = "" if marks.fitted is None else f"  {FITTED} {fitted(marks.fitted)}"
@@ -87,15 +92,18 @@ def _setting(
     # Names come before troubles: cut short, two settings would look the same.
     notes = [*textwrap.wrap(name, width - MARGIN - size[0] - 2, max_lines=len(picture) - 1), best]
     notes += few(troubles, min(3, len(picture) - len(notes)))
+    notes = [line for note in notes for line in _broken(note, width - MARGIN - size[0] - 2)][: len(picture)]
     notes += [""] * (len(picture) - len(notes))
     return [f"{s}{line:<{size[0]}}  {note}".rstrip() for s, line, note in zip(scale, picture, notes, strict=True)]
 
 
-def _marks(entry: Entry, grid: Sequence[float]) -> Marks:
-    """What is marked for a setting; the limit of stability stands midway to the next rate of the grid."""
+def _marks(entry: Entry, grid: Sequence[float], diagnoses: Sequence[str | None]) -> Marks:
+    """What is marked for a setting; the limit of stability stands midway to the next rate of the grid, if known."""
     best, highest = grid.index(entry["best_rate"]), entry["highest_stable_rate"]
-    limit = None if highest in (None, grid[-1]) else math.sqrt(highest * grid[grid.index(highest) + 1])
-    return Marks(best, tuple(entry["tie_interval"] or ()), entry["fitted_rate"], limit)
+    after = len(grid) if highest is None else grid.index(highest) + 1
+    limit = None if after == len(grid) or diagnoses[after] == STOPPED else math.sqrt(highest * grid[after])
+    dropped = [rate for rate, given in zip(grid, diagnoses, strict=True) if given == STOPPED]
+    return Marks(best, tuple(entry["tie_interval"] or ()), entry["fitted_rate"], limit, dropped)
 
 
 def regions(grid: Sequence[float], diagnoses: Sequence[str | None]) -> list[str]:
@@ -103,10 +111,15 @@ def regions(grid: Sequence[float], diagnoses: Sequence[str | None]) -> list[str]
 
     >>> regions([0.001, 0.01, 0.1, 1, 10], ["too_slow", "good", "overfitting", "unstable", "diverged"])
     ['too slow to 0.001', 'overfitting from 0.1', 'unstable from 1', 'diverged from 10']
+    >>> regions([0.001, 0.01, 0.1, 1, 10], ["stopped", "good", "good", "stopped", "diverged"])
+    ['dropped to 0.001 and from 1', 'diverged from 10']
     """
     found = []
     for name in dict.fromkeys(given for given in diagnoses if not missing(given) and given != GOOD):
         at = [i for i, given in enumerate(diagnoses) if given == name]
+        if name == STOPPED and (said := _at_both_ends(grid, diagnoses, at)):
+            found.append(said)
+            continue
         first, last = brief(grid[at[0]]), brief(grid[at[-1]])
         unbroken = at[-1] - at[0] == len(at) - 1
         if unbroken and at[0] == 0:
@@ -117,6 +130,21 @@ def regions(grid: Sequence[float], diagnoses: Sequence[str | None]) -> list[str]
             where = (first if len(at) == 1 else f"{first}–{last}") if unbroken else f"at {len(at)} rates"
         found.append(f"{diagnosis(name)} {where}")
     return found
+
+
+def _at_both_ends(grid: Sequence[float], diagnoses: Sequence[str | None], at: Sequence[int]) -> str:
+    """Rates that were dropped below and above those that were not; empty where it is not so."""
+    below = next((i for i, place in enumerate(at) if place != i), len(at))
+    above = at[below:]
+    if not below or not above or GOOD in diagnoses[above[0] :]:
+        return ""
+    return f"{diagnosis(STOPPED)} to {brief(grid[below - 1])}{BOTH} {brief(grid[above[0]])}"
+
+
+def _broken(note: str, width: int) -> list[str]:
+    """A note in one line, or in two where it names rates at both ends and has no room in one."""
+    before, between, after = note.partition(BOTH)
+    return [before, f"{between}{after}"] if between and len(note) > width else [note]
 
 
 def few(words: Sequence[str], most: int) -> list[str]:
@@ -146,7 +174,8 @@ def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
     rates = sorted(runs["learning_rate"])
     if entry["best_rate"] not in rates:
         return []
-    at, step = rates.index(entry["best_rate"]), max(1, len(rates) // 6)
+    n_ended = int((runs["status"] != STOPPED).sum())
+    at, step = rates.index(entry["best_rate"]), max(1, n_ended // 6)
     rates = [rates[i] for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(rates)]
     ids = dict(zip(runs["learning_rate"], runs["run_id"], strict=True))
     chosen = answer.curves[answer.curves["run_id"].isin([ids[rate] for rate in rates])]
@@ -158,30 +187,33 @@ def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
     lowest = min((value for curve in curves.values() for value in curve if value > 0), default=start)
     write = alike([curve[-1] for curve in curves.values() if curve[-1] <= start])
     ends = {rate: write(curve[-1]) for rate, curve in curves.items()}
-    wide = max(map(len, ends.values()))
+    wide, longest = max(map(len, ends.values())), max(map(len, curves.values()))
     [name] = labels(answer, [entry])
     drawn = [f"val_loss by epoch, {name}, seed {runs['seed'].iloc[0]} (log scale)"]
     said = dict(zip(ranked["learning_rate"], ranked["diagnosis"], strict=True))
     for rate, curve in curves.items():
         mark = BEST if rate == entry["best_rate"] else " "
         worded = width >= 4 * MARGIN and not missing(said[rate])
-        bars = sparkline(
-            curve, (max(lowest, FLOOR * start), start), True, min(width - (3 if worded else 2) * MARGIN, 60)
-        )
+        room = min(width - (3 if worded else 2) * MARGIN, 60)
         trouble = diagnosis(said[rate]) if worded else ""
+        if said[rate] == STOPPED:  # else a short curve would reach as far as the long ones that are thinned out
+            room = min(room, max(2, round(room * len(curve) / longest)))
+            trouble += f" after epoch {len(curve) - 1}" if worded else ""
+        bars = sparkline(curve, (max(lowest, FLOOR * start), start), True, room)
         drawn.append(f"{brief(rate):>8} {mark} {bars} {ends[rate]:>{wide}}  {trouble}".rstrip())
     return drawn
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What a picture of the objective marks: the position of the `best` rate, the `tied` ones, the `fitted` one, and
-    the `limit` above which training is not stable."""
+    """What a picture of the objective marks: the position of the `best` rate, the `tied` ones, the `fitted` one, the
+    `limit` above which training is not stable, and the `dropped` ones."""
 
     best: int
     tied: Sequence[float] = ()
     fitted: float | None = None
     limit: float | None = None
+    dropped: Sequence[float] = ()
 
 
 def panel(
@@ -217,7 +249,7 @@ def panel(
     for i, (rate, y) in enumerate(zip(rates, down, strict=True)):
         x = across(rate) // 2
         if not math.isfinite(y):
-            rows[0 if loss else -1][x] = LOST
+            rows[0 if loss else -1][x] = DROPPED if rate in marks.dropped else LOST
         elif not 0 <= y <= bottom:
             rows[0 if y < 0 else -1][x] = ABOVE if y < 0 else BELOW
         elif i == marks.best:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,9 @@ from lrsweep.report import words
 from lrsweep.report.printer import PROSE, Printer
 from lrsweep.report.tables import setting_columns
 from lrsweep.report.words import many
+
+MOST_LADDERS = 3
+"""Of different runs; their rungs take a line already."""
 
 
 def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
@@ -41,14 +44,67 @@ def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     lines["runs"] = [line] if len(line) <= PROSE - 9 else [f"{plan['runs']:,}{product}", states]
     if plan["duplicates"]:
         lines["alike"] = [f"{plan['duplicates']:,} more, the same as one of these in all that acts: counted once"]
+    if plan["added"]:
+        lines["added"] = [f"{many(plan['added'], 'run')} of these, at rates that the sweep file does not name"]
     if not plan["stacks"]:
         return lines | {"about": ["nothing to train: every run is done"]}
+    lines |= search_lines(plan["search"] or {})
     workers = f"with {many(plan['workers'], 'worker')}" if plan["workers"] else "in this process"
     timed = f"timed here: 3 steps of {many(plan['shapes_timed'], 'shape')}"
+    in_full = " in full" * bool(plan["search"])
     return lines | {
         "stacks": [f"{plan['stacks']:,}, up to {many(plan['largest_stack'], 'run')} each"],
         "about": [
-            f"{words.duration(plan['seconds'])} {workers} ({timed})",
+            f"{words.duration(plan['seconds'])}{in_full} {workers} ({timed})",
             f"{words.size(plan['disk_bytes'])} on disk",
         ],
     }
+
+
+def search_lines(search: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What elimination, extending and refining can do to the number of runs, each a line that is there if it is asked.
+
+    `search` is as `outlook` in `lrsweep.plan` has it.
+    """
+    asked = {key: options for key, options in search.items() if options}
+    return {LINES[key][0]: LINES[key][1](options) for key, options in asked.items()}
+
+
+def sample_line(screen: Mapping[str, Any]) -> list[str]:
+    """The sample, and what it is for."""
+    size = f"subset {screen['subset']:g}, {many(screen['epochs'], 'epoch')}, {many(screen['seeds'], 'seed')}"
+    return [f"{many(screen['runs'], 'run')} first ({size})", "may drop the ends"]
+
+
+def rungs_line(halving: Mapping[str, Any]) -> list[str]:
+    """Where it is decided, and how many go on at least."""
+    what = "epochs" if halving["resource"] == "epochs" else "training rows"
+    ladders = [ladder for ladder in halving["rungs"] if ladder["at"]]
+    told = [f"{', '.join(f'{rung:,}' for rung in ladder['at'])} of {ladder['full']:,}" for ladder in ladders]
+    more = "; …" * (len(told) > MOST_LADDERS)
+    guarded = f", guard {halving['guard']}" * bool(halving["guard"])
+    return [f"at {'; '.join(told[:MOST_LADDERS])}{more} {what}", f"1 rate in {halving['factor']} goes on{guarded}"]
+
+
+def extend_line(extend: Mapping[str, Any]) -> list[str]:
+    """How many rates may be added beyond an edge."""
+    return [added(extend), f"{extend['max_decades']:g} decades beyond an edge"]
+
+
+def refine_line(refine: Mapping[str, Any]) -> list[str]:
+    """How many rates may be added round the fitted one."""
+    return [added(refine), f"to within {refine['decades']:g} decades"]
+
+
+def added(most: Mapping[str, Any]) -> str:
+    """How many rates and runs are added at most."""
+    return f"may add up to {many(most['rates'], 'rate')} per setting, {many(most['runs'], 'run')}"
+
+
+LINES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {
+    "screen": ("sample", sample_line),
+    "halving": ("rungs", rungs_line),
+    "extend": ("extend", extend_line),
+    "refine": ("refine", refine_line),
+}
+"""A line's name, and what makes its parts."""

@@ -35,6 +35,7 @@ STYLES = {
     drawing.TIED: "green",
     drawing.FITTED: "bold cyan",
     drawing.LIMIT: FAINT,
+    drawing.DROPPED: FAINT,
     EDGE: "bold yellow",
     f"(?<![0-9] ){drawing.LOST}(?! ?[0-9])": "red",  # beside a number it means times
     drawing.ABOVE: "red",
@@ -46,7 +47,7 @@ FILLED = re.compile(r"(?: |\x1b\[[\d;]*m)+$", re.MULTILINE)
 """Spaces at the end of a line, among the signs that change colours."""
 
 PLAIN: dict[int, str | int | None] = {
-    **str.maketrans("▲●×·–±²━─≥�│┤└←√−◆┊µ", "!*x|-~2=->?||+<V-o:u"),
+    **str.maketrans("▲●×·–±²━─≥�│┤└←√−◆┊µ○", "!*x|-~2=->?||+<V-o:u."),
     **dict.fromkeys(range(0x2800, 0x2900), "*"),  # pictures of dots
 }
 """For consoles that know no more than ASCII."""

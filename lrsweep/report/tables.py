@@ -9,6 +9,7 @@ from lrsweep.analysis.naming import apart
 from lrsweep.report import drawing, words
 from lrsweep.report.printer import EDGE, Column
 from lrsweep.report.words import NOTHING
+from lrsweep.vocabulary import STOPPED
 
 if TYPE_CHECKING:  # `plan` comes through here too, and does without frames
     import pandas as pd
@@ -49,6 +50,8 @@ def settings_table(answer: Answer, entries: Sequence[Entry], by: str | None) -> 
     at = [words.rate(entry["best_rate"]) + mark for entry, mark in zip(entries, marks, strict=True)]
     intervals = [words.fitted_interval(entry["fitted_interval"]) for entry in entries]
     lost = [f"{rows['n_diverged'].sum()} of {rows['n_seeds'].sum()}" for rows in rates]
+    dropped = [int((rows["diagnosis"] == STOPPED).sum()) for rows in rates]
+    gone = [f"{n} of {len(rows)}" if n else NOTHING for n, rows in zip(dropped, rates, strict=True)]
     return [
         *setting_columns([entry["setting"] for entry in entries], by, answer.about["axes"]),
         Column("best rate", at),
@@ -59,6 +62,7 @@ def settings_table(answer: Answer, entries: Sequence[Entry], by: str | None) -> 
         Column("stable to", [stable(entry, rows) for entry, rows in zip(entries, rates, strict=True)], spare=3),
         *told(Column("diagnosis", [words.diagnosis(row["diagnosis"]) for row in best], spare=5)),
         *costs(best),
+        *told(Column("rates dropped", gone, spare=5)),
         Column("diverged", lost, spare=10),
     ]
 
@@ -151,7 +155,7 @@ def told(column: Column) -> list[Column]:
 def verdict(row: Row) -> str:
     """What the ranking says of a rate, in a word."""
     if row["n_lost"] == row["n_seeds"]:
-        return drawing.LOST
+        return drawing.DROPPED if row["diagnosis"] == STOPPED else drawing.LOST
     return f"{drawing.BEST} best" if row["rank"] == 1 else "tied" if row["tied"] else ""
 
 
@@ -164,6 +168,10 @@ def tie(interval: Sequence[float] | None) -> str:
 
 
 def stable(entry: Entry, rates: pd.DataFrame) -> str:
-    """The highest stable rate, or that it lies beyond the rates tried."""
-    highest = entry["highest_stable_rate"]
-    return f"≥ {words.rate(highest)}" if highest == rates["learning_rate"].max() else words.rate(highest)
+    """The highest stable rate, or that it lies beyond what is known of the rates tried."""
+    return f"{'≥ ' * no_more_known(entry, rates)}{words.rate(entry['highest_stable_rate'])}"
+
+
+def no_more_known(entry: Entry, rates: pd.DataFrame) -> bool:
+    """Whether a highest stable rate is a lower bound only: the grid ends there, or all rates above it were dropped."""
+    return bool(entry["highest_stable_rate"] == rates["learning_rate"].where(rates["diagnosis"] != STOPPED).max())

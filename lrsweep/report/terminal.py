@@ -15,11 +15,13 @@ from lrsweep.analysis.recommend import USELESS, open_edge
 from lrsweep.analysis.widen import widened
 from lrsweep.report import drawing, words
 from lrsweep.report.printer import EDGE, FAINT, PROSE, Printer, fitting
-from lrsweep.report.tables import rate_tables, rates_table, settings_table, stale_table, tabled
+from lrsweep.report.tables import no_more_known, rate_tables, rates_table, settings_table, stale_table, tabled
 from lrsweep.report.words import many
-from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, STOPPED, UsageError
+from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, STOPPED, UsageError, written
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lrsweep.analysis.answer import Answer
     from lrsweep.analysis.cards import Card
     from lrsweep.analysis.expectations import Check
@@ -31,12 +33,18 @@ MOST_SETTINGS, MOST_DOUBTS, MOST_PICTURES, MOST_ACTS, MOST_ROWS = 20, 6, 3, 6, 1
 SHOWN = ("width", "subset")
 """Axes whose cards show their tables unasked: what is in them stands in no other table."""
 
+TOLD = ("elimination", "extend", "refine")
+"""Cards that say all that they have to say unasked: what was left out or added is part of how far to trust the rest."""
+
 TELLING = 2
 """Columns of the settings up to this `spare` are missed where they do not fit, and that is said."""
 
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
-FILES = ("report.html", "runs.csv", "curves.csv", "ranking.csv", "recommendation.json", "timings.csv")
+FILES = (
+    *("report.html", "runs.csv", "curves.csv", "ranking.csv", "recommendation.json", "timings.csv"),
+    *("ranges.csv", "ramps.csv"),
+)
 
 
 def print_summary(
@@ -104,9 +112,9 @@ def say_doubts(printer: Printer, answer: Answer, shown: Sequence[Entry]) -> None
     said = [*doubts(answer, shown)]
     for doubt, at_edge in said:
         printer.say(f"{EDGE} {doubt}", style="bold yellow" if at_edge else "")
-    if grid := bracketing(answer, shown):
-        printer.say("  To bracket it, run again, which trains the new rates only, with")
-        printer.command(f"  -o 'learning_rate={grid}'")
+    for lead, override in bracketing(answer, shown):
+        printer.say(f"  {lead}")
+        printer.command(f"  -o '{override}'")
     printer.say(*[""][: len(said)])
 
 
@@ -150,7 +158,8 @@ def say_cards(printer: Printer, cards: Sequence[Card], best: Mapping[str, Any], 
     for i, card in enumerate(cards):
         rows = max((len(column.values) for column in card.table), default=0)
         table = rows > 0 and (show_all or card.axis in SHOWN)
-        sentences = card.sentences if show_all else [*first_words(card)] if card.axis in SHOWN else ()
+        whole = show_all or card.axis in TOLD
+        sentences = card.sentences if whole else [*first_words(card)] if card.axis in SHOWN else ()
         printer.say(card.title, style="bold")
         printer.say(*sentences)
         if table:
@@ -230,9 +239,17 @@ def headline(answer: Answer, seconds: float | None, trained: int | None) -> list
     if trained == 0:
         runs += ", none left to train"
     elif seconds is not None:
-        runs += f"{f', {trained:,} trained now' if trained not in (None, total) else ''} in {words.duration(seconds)}"
+        every = total - untrained(answer.runs)
+        runs += f"{f', {trained:,} trained now' if trained not in (None, every) else ''} in {words.duration(seconds)}"
     diverged = f", {answer.counts[DIVERGED]:,} diverged" if answer.counts[DIVERGED] else ""
-    return [answer.about["name"], data, f"{runs}{diverged}"]
+    dropped = f", {answer.counts[STOPPED]:,} dropped early" if answer.counts[STOPPED] else ""
+    return [answer.about["name"], data, f"{runs}{diverged}{dropped}"]
+
+
+def untrained(runs: pd.DataFrame) -> int:
+    """The runs that were dropped on a sample, before their first epoch."""
+    stopped = runs.loc[runs["status"] == STOPPED] if len(runs) else runs
+    return int(stopped["epochs_done"].isna().sum()) if len(stopped) else 0
 
 
 def question(answer: Answer) -> str:
@@ -261,8 +278,6 @@ def unfinished(answer: Answer) -> Iterator[str]:
         if counts[status]:
             reason = answer.runs.loc[answer.runs["status"] == status, "reason"].iloc[0]
             yield f"{EDGE} {many(counts[status], 'run')} {status}: {words.cut(reason) or 'no reason given'}"
-    if counts[STOPPED]:
-        yield f"{many(counts[STOPPED], 'run')} stopped early"
     if counts["stale"]:
         yield f"{many(counts['stale'], 'stale run')}: kept, but the sweep file is without them, so not ranked"
 
@@ -285,7 +300,8 @@ def beside(answer: Answer, entry: Entry) -> Iterator[str]:
         yield f"fitted rate {words.fitted(entry['fitted_rate'])} (95% interval {interval})"
     if entry["highest_stable_rate"] is not None:
         every = entry["highest_stable_rate"] == answer.ranking["learning_rate"].max()
-        yield "stable at every rate" if every else f"stable to {words.rate(entry['highest_stable_rate'])}"
+        to = f"stable {'at least ' * no_more_known(entry, answer.ranking)}to {words.rate(entry['highest_stable_rate'])}"
+        yield "stable at every rate" if every else to
 
 
 def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[tuple[str, bool]]:
@@ -306,12 +322,21 @@ def doubts(answer: Answer, entries: Sequence[Entry]) -> Iterator[tuple[str, bool
         yield f"{many(len(who) - MOST_DOUBTS, 'more doubt')}: --json has them all", False
 
 
-def bracketing(answer: Answer, entries: Sequence[Entry]) -> str:
-    """The grid that goes beyond the edges that are open; empty where there are none, or several grids."""
+def bracketing(answer: Answer, entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+    """What to run again with where an edge is open, in words and as an override: the grid that goes beyond it, if all
+    settings have one grid; and as many rates as it takes, or farther than they went already."""
     edges = {open_edge(entry) for entry in entries} - {None}
-    rates = answer.about["axes"]["learning_rate"]
-    one_grid = len(answer.ranking) == len(rates) * len(answer.entries)
-    return widened(rates, low="low" in edges, high="high" in edges) if edges and one_grid else ""
+    if not edges:
+        return
+    rates, extended = answer.about["axes"]["learning_rate"], answer.about.get("extend")
+    again = "To bracket it, run again, which trains the new rates only, with"
+    if extended:
+        yield again, f"extend={{until_bracketed: true, max_decades: {written(2 * extended['max_decades'])}}}"
+        return
+    if len(answer.ranking) == len(rates) * len(answer.entries):
+        yield again, f"learning_rate={widened(rates, low='low' in edges, high='high' in edges)}"
+        again = "or, for as many rates as it takes, with"
+    yield again, "extend={until_bracketed: true}"
 
 
 def tested(answer: Answer, entry: Entry) -> Iterator[str]:

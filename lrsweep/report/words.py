@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrsweep.analysis.naming import apart
 from lrsweep.analysis.recommend import brief
+from lrsweep.vocabulary import STOPPED
 from lrsweep.vocabulary import duration as duration  # also as words.duration
 
 if TYPE_CHECKING:
@@ -208,12 +209,12 @@ def rates(values: Sequence[float]) -> str:
 
 
 def diagnosis(given: Any) -> str:
-    """What is wrong with a rate.
+    """What is wrong with a rate, or that it was dropped before that could be told.
 
-    >>> diagnosis("too_slow"), diagnosis(None)
-    ('too slow', '–')
+    >>> diagnosis("too_slow"), diagnosis("stopped"), diagnosis(None)
+    ('too slow', 'dropped', '–')
     """
-    return NOTHING if missing(given) else str(given).replace("_", " ")
+    return NOTHING if missing(given) else "dropped" if given == STOPPED else str(given).replace("_", " ")
 
 
 def labels(answer: Answer, entries: Sequence[Entry], whole: bool = False) -> list[str]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from lrsweep.spec.keys import default_settings, setting_meanings
 from lrsweep.spec.model import Spec
 from lrsweep.spec.reader import load_spec
+from lrsweep.spec.regrid import Rates, regridded
 from lrsweep.spec.schema import json_schema
 
-__all__ = ["Spec", "default_settings", "json_schema", "load_spec", "setting_meanings", "template"]
+__all__ = ["Rates", "Spec", "default_settings", "json_schema", "load_spec", "regridded", "setting_meanings", "template"]
 
 
 def template() -> str:

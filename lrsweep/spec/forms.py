@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from lrsweep.analysis.additions import Extend, Refine
+from lrsweep.analysis.elimination import LEAST, Halving, Screen
+
 AXIS: dict[str, Any] = {"axis": True, "numbers": False}
 GRID: dict[str, Any] = {"axis": True, "numbers": True}
 COMPARED: dict[str, Any] = {"compared": True}
@@ -132,3 +135,108 @@ class Expectations(Form):
     failed: int = Field(
         ge=0, description="failed and crashed runs of the sweep", examples=["== 0"], json_schema_extra=COMPARED
     )
+
+
+MOST_DECADES, MOST_RATES = 10, 100
+"""Of what may be added to a setting: beyond them it is another grid that is wanted."""
+
+
+class Sampling(Form):
+    """A small sample on which all rates are tried first; a run that is smaller by itself stays as it is."""
+
+    subset: Subset = Field(
+        Screen.subset,
+        description="fraction or number of the training rows",
+        json_schema_extra={
+            "sentence": "must be a fraction above 0 and up to 1, or a whole number of training rows; "
+            f"write for example {Screen.subset}"
+        },
+    )
+    epochs: int = Field(Screen.epochs, ge=1, le=LARGEST, description="passes over them")
+    seeds: int = Field(Screen.seeds, ge=1, le=LARGEST, description="how many of the setting's seeds, the first ones")
+
+
+class Halved(Form):
+    """What is said of successive halving, whatever grows."""
+
+    factor: int = Field(
+        Halving.factor, ge=2, le=LARGEST, description="one rate in so many goes on to a rung so many times as long"
+    )
+    guard: int = Field(
+        Halving.guard,
+        ge=0,
+        le=LARGEST,
+        description="a stable rate up to so many grid steps above the leader is never dropped",
+    )
+
+
+class EpochHalving(Halved):
+    """Successive halving over epochs: what is left goes on from one rung to the next."""
+
+    resource: Literal["epochs"] = Field("epochs", description="what grows from rung to rung")
+    min: int | None = Field(
+        None,
+        ge=1,
+        le=LARGEST,
+        description="epochs of the first rung",
+        examples=[LEAST["epochs"]],
+        json_schema_extra={
+            "sentence": "must be a whole number of epochs from 1; "
+            f"write for example {LEAST['epochs']}, or resource: subset"
+        },
+    )
+
+
+class SubsetHalving(Halved):
+    """Successive halving over nested subsets: what is left starts anew on more training rows."""
+
+    resource: Literal["subset"] = Field(description="what grows from rung to rung", examples=["subset"])
+    min: Annotated[int, Field(ge=2, le=LARGEST)] | Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="fraction or number of the training rows that the first rung has",
+        examples=[LEAST["subset"]],
+        json_schema_extra={
+            "sentence": "must be a fraction above 0 and below 1, or a whole number of training rows from 2; "
+            f"write for example {LEAST['subset']}"
+        },
+    )
+
+
+class Stages(Form):
+    """How rates are dropped early; where there are both, screening comes first."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+    screen: Sampling | Literal["none"] | bool | None = Field(
+        "none",
+        description="drops extremes at both ends, after all rates were tried on a sample",
+        json_schema_extra={
+            "sentence": "must be true, none, or how large the sample is; "
+            f"write for example {{subset: {Screen.subset}, epochs: {Screen.epochs}}}"
+        },
+    )
+    halving: EpochHalving | SubsetHalving | Literal["none"] | bool | None = Field(
+        "none",
+        description="drops the worse rates at rungs on the way",
+        json_schema_extra={
+            "sentence": "must be true, none, or its settings; "
+            f"write for example {{factor: {Halving.factor}, guard: {Halving.guard}}}"
+        },
+    )
+
+
+class Extension(Form):
+    """Rates that are added beyond an edge, by the grid's own step."""
+
+    until_bracketed: bool = Field(True, description="until the best rate has a worse one on either side")
+    max_decades: float = Field(
+        Extend.max_decades, gt=0, le=MOST_DECADES, description="at most so far beyond the grid of the file"
+    )
+
+
+class Refinement(Form):
+    """Rates that are added round the fitted one."""
+
+    decades: float = Field(
+        Refine.decades, gt=0, le=MOST_DECADES, description="until its interval is narrower than so many decades"
+    )
+    max_rates: int = Field(Refine.max_rates, ge=1, le=MOST_RATES, description="at most so many for a setting")

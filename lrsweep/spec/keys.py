@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 from pydantic.fields import FieldInfo
 
+from lrsweep.analysis.additions import Extend, Refine
 from lrsweep.engine.model import ACTIVATIONS
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES
@@ -28,14 +29,20 @@ from lrsweep.spec.forms import (
     ClipNorm,
     DecayRates,
     Deviation,
+    EpochHalving,
     Expectations,
+    Extension,
     FileData,
     GroupRates,
     GrowthPlan,
     IdxData,
+    Refinement,
+    Sampling,
     ScaledRate,
     Seed,
+    Stages,
     Subset,
+    SubsetHalving,
     Warmup,
 )
 from lrsweep.vocabulary import Scalar
@@ -49,11 +56,11 @@ OBJECTIVES = (
 NOISY = re.compile(r"(noisy_accuracy|noisy_r2)@([0-9][0-9.e+-]*)")
 """An objective that is measured with noise on the inputs, with a deviation that `noise` must name."""
 
-SWEEP_KEYS = ("name", "description", "objective", "select", "expect", "zip", "exclude", "blocks")
-"""Keys that say something about the sweep; all others are settings of its runs."""
+SEARCH_KEYS = ("elimination", "extend", "refine")
+"""Keys that say which of the rates are trained, and which others."""
 
-LATER = ("elimination", "extend", "refine")
-"""Keys that this version does not have yet."""
+SWEEP_KEYS = ("name", "description", "objective", "select", *SEARCH_KEYS, "expect", "zip", "exclude", "blocks")
+"""Keys that say something about the sweep; all others are settings of its runs."""
 
 SYNONYMS = {
     word: key
@@ -80,6 +87,9 @@ SYNONYMS = {
         "layer_rates": "layerwise_decay layer_decay layerwise_lr_decay lr_layer_decay layer_lr layer_lrs lr_mult llrd "
         "lr_multipliers layer_multipliers discriminative discriminative_lr discriminative_rates",
         "growth": "grow widen expand net2net",
+        "elimination": "eliminate pruner pruning prune early_stopping successive_halving hyperband asha screening",
+        "extend": "extend_grid extension extended expand_grid widen_grid bracket bracketing",
+        "refine": "refine_grid refinement refining zoom",
         "noise": "noise_std input_noise noise_level noises robustness jitter sigma",
     }.items()
     for word in words.split()
@@ -168,6 +178,30 @@ class SweepFile(BaseModel):
         json_schema_extra={"enum": [*OBJECTIVES]},
     )
     select: Literal["final", "best"] = Field("final", description="rank by the final epoch or by the best one")
+    elimination: Stages | Literal["none", "screen", "halving"] | Literal[False] | None = Field(
+        None,
+        description="drops rates before they are trained in full",
+        json_schema_extra={
+            "sentence": "must be none, screen, halving, or a mapping of these; "
+            "write for example {screen: {}, halving: {}} for both",
+        },
+    )
+    extend: Extension | Literal["none", "until_bracketed"] | bool | None = Field(
+        None,
+        description="adds rates beyond an edge of the grid where the best rate is at it",
+        json_schema_extra={
+            "sentence": "must be none, or how far; "
+            f"write for example {{until_bracketed: true, max_decades: {Extend.max_decades:g}}}",
+        },
+    )
+    refine: Refinement | Literal["none"] | bool | None = Field(
+        None,
+        description="adds rates round the fitted one",
+        json_schema_extra={
+            "sentence": "must be none, or how fine; "
+            f"write for example {{decades: {Refine.decades:g}, max_rates: {Refine.max_rates}}}",
+        },
+    )
     expect: Expectations | Literal["none"] | None = Field(
         None,
         description="what must come of the sweep; where it does not, run ends with exit code 1",
@@ -220,6 +254,9 @@ DATA_FORMS = {"file": rules_of(FileData), "idx": rules_of(IdxData)}
 GROUP_RULES, DECAY_RULES = rules_of(GroupRates), rules_of(DecayRates)
 GROWTH_RULES, SCALE_RULES = rules_of(GrowthPlan), rules_of(ScaledRate)
 EXPECT_RULES = rules_of(Expectations)
+STAGE_RULES, SCREEN_RULES = rules_of(Stages), rules_of(Sampling)
+HALVING_RULES = {"epochs": rules_of(EpochHalving), "subset": rules_of(SubsetHalving)}
+EXTEND_RULES, REFINE_RULES = rules_of(Extension), rules_of(Refinement)
 NOISE_RULE = Rule.of(FieldInfo.from_annotation(Deviation))
 
 RUN_KEYS = tuple(key for key in FIELDS if key not in SWEEP_KEYS)
@@ -291,12 +328,23 @@ def setting_meanings(key: str, name: str) -> dict[str, str]:
     return {setting: str(field.description) for setting, field in settings_model(key, name).model_fields.items()}
 
 
-def owner(setting: str) -> str | None:
-    """Of which key a word names a setting, for those who write it beside the keys.
+def owner(setting: str) -> tuple[str, ...]:
+    """The keys, from the outermost, of whose mapping a word is a setting, for those who write it beside the keys.
 
-    >>> owner("momentum"), owner("warmup"), owner("to_width"), owner("width")
-    ('optimizer', 'schedule', 'growth', None)
+    >>> owner("momentum"), owner("to_width"), owner("guard"), owner("width")
+    (('optimizer',), ('growth',), ('elimination', 'halving'), ())
     """
-    named = ((key, settings_rules(key, name)) for key in REGISTRIES for name in REGISTRIES[key])
-    owners = (*named, ("layer_rates", GROUP_RULES), ("growth", GROWTH_RULES))
-    return next((key for key, rules in owners if setting in rules), None)
+    named = (((key,), settings_rules(key, name)) for key in REGISTRIES for name in REGISTRIES[key])
+    owners: Iterable[tuple[tuple[str, ...], Mapping[str, Rule]]] = (*named, *MAPPINGS.items())
+    return next((path for path, rules in owners if setting in rules), ())
+
+
+MAPPINGS: dict[tuple[str, ...], dict[str, Rule]] = {
+    ("layer_rates",): GROUP_RULES,
+    ("growth",): GROWTH_RULES,
+    ("elimination",): STAGE_RULES,
+    ("elimination", "halving"): HALVING_RULES["epochs"],
+    ("extend",): EXTEND_RULES,
+    ("refine",): REFINE_RULES,
+}
+"""The settings of what has no name, by its keys; those of a sample are keys themselves."""

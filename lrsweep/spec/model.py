@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lrsweep.analysis.additions import Extend, Refine
+from lrsweep.analysis.elimination import Elimination
 from lrsweep.analysis.expectations import Expected
 from lrsweep.spec.places import Places
 from lrsweep.vocabulary import Choice
@@ -123,3 +125,6 @@ class Spec:
     named: tuple[str, ...]
     text: str
     places: tuple[Places, ...]
+    elimination: Elimination = field(default_factory=Elimination)
+    extend: Extend | None = None
+    refine: Refine | None = None

@@ -17,12 +17,12 @@ from lrsweep.spec.keys import (
     BLOCK_KEYS,
     EXAMPLES,
     FOR_ALL,
-    LATER,
     LISTED,
     NOISY,
     REGISTRIES,
     RULES,
     RUN_KEYS,
+    SEARCH_KEYS,
     SWEEP_KEYS,
     SYNONYMS,
     owner,
@@ -45,13 +45,17 @@ def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = MAX_RUN
 
     Raises SpecError with every mistake in it, and UsageError where there is no such file.
     """
+    return Reader(path, source_of(path), overrides, min(max_runs, MOST_RUNS)).spec()
+
+
+def source_of(path: Path) -> bytes:
+    """The bytes of a sweep file, no more than it may have and one. Raises UsageError where there is no such file."""
     try:
         with path.open("rb") as file:
-            source = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         remedy = f"name a sweep file, or write one: lrsweep init {path.name or 'sweep.yaml'}"
         raise UsageError(f"{path}: {error.strerror}; {remedy}") from error
-    return Reader(path, source, overrides, min(max_runs, MOST_RUNS)).spec()
 
 
 def once(method: Callable[[Any, Node | None], Result]) -> Callable[[Any, Node | None], Result]:
@@ -103,7 +107,8 @@ class Reader:
     def spec(self) -> Spec:
         """All that the file says; SpecError with all that is wrong with it."""
         self.check_keys(self.keys, (*RUN_KEYS, *SWEEP_KEYS), "a key of a sweep file")
-        about = {key: self.single(key, self.keys) for key in ("name", "description", "objective", "select", "expect")}
+        told = ("name", "description", "objective", "select", *SEARCH_KEYS, "expect")
+        about = {key: self.single(key, self.keys) for key in told}
         if "name" not in self.keys or self.keys["name"].value is None:
             about["name"] = self.default_name()
         self.check_objective(about["objective"], about["select"])
@@ -128,24 +133,23 @@ class Reader:
     # --- Keys
 
     def check_keys(self, keys: Keys, known: Sequence[str], what: str) -> None:
-        """Refuses keys that do not exist, or not yet."""
+        """Refuses keys that do not exist."""
         for name, node in keys.items():
-            if name in LATER:
-                self.problems.add(node.key or node, f"{name!r} is not available in this version yet; remove it")
-            elif name not in known:
+            if name not in known:
                 self.problems.add(node.key or node, f"{shown(name)} is not {what}{self.key_remedy(name, known)}")
 
     def key_remedy(self, name: str, known: Sequence[str]) -> str:
         """What was probably meant by a key that does not exist."""
-        key = owner(name)
+        path = owner(name)
         if name in FOR_ALL and known == BLOCK_KEYS:
             return ", it holds for all runs alike; write it outside the blocks"
         if name in SWEEP_KEYS and known == BLOCK_KEYS:
             return "; it is said of the whole sweep, write it outside the blocks"
         if SYNONYMS.get(name.lower()) in known:
             return f"; did you mean {SYNONYMS[name.lower()]}?"
-        if key in known:
-            return f"; it is a setting, write {key}: {{{'name: …, ' if key in REGISTRIES else ''}{name}: …}}"
+        if path and path[0] in known:
+            first = "name: …, " if path[0] in REGISTRIES else ""
+            return f"; it is a setting, write {': {'.join(path)}: {{{first}{name}: …{'}' * len(path)}"
         return self.problems.hint(name, known) or "; remove it, or see lrsweep schema"
 
     def single(self, key: str, keys: Keys) -> Any:

@@ -31,6 +31,7 @@ from lrsweep.spec.keys import (
     settings_rules,
 )
 from lrsweep.spec.problems import Problems, big, shown
+from lrsweep.spec.search import SEARCH
 from lrsweep.vocabulary import Choice, Growth, LayerRates, Source
 from lrsweep.yaml_reader import Node
 
@@ -85,6 +86,8 @@ class Values:
             return self.seeds(node) if key == "seeds" else self.noise(node)
         if key == "expect":
             return Axis.of(expectations(self.problems, node))
+        if key in SEARCH:
+            return Axis.of(SEARCH[key](self.problems, node))
         if key == "dataset":
             return self.several(key, node, self.source)
         if key in AXES:

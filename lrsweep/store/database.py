@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lrsweep.store.folder import explained, lock, write_file
-from lrsweep.store.tables import Columns, add_row, by_column, csv_text, curve_lines
+from lrsweep.store.tables import Columns, Decided, Row, by_column, csv_text, curve_lines, run_columns
 from lrsweep.vocabulary import (
     CRASHED,
     CURVE_COLUMNS,
@@ -38,7 +38,10 @@ from lrsweep.vocabulary import (
 if TYPE_CHECKING:
     import pandas as pd
 
-DATABASE, PAGE = "sweep.db", "report.html"
+DATABASE, PAGE, ELIMINATION = "sweep.db", "report.html", "elimination.csv"
+
+SAMPLE = "sample"
+"""The folder, inside a sweep's, of the runs on samples that decide which of its rates go."""
 
 ANSWER = ("ranking.csv", "recommendation.json", PAGE)
 """Views of all runs together, which say something wrong as soon as there is one run more."""
@@ -86,6 +89,7 @@ PLANNED = "SELECT run_id, status, reason, settings, metrics FROM planned ORDER B
 STALE = "SELECT run_id, status, reason, settings, metrics FROM stale ORDER BY run_id"
 CURVES = "SELECT run_id, curve FROM planned WHERE status IS NOT NULL ORDER BY position"
 CURVE_BYTES = "SELECT coalesce(sum(length(curve)), 0) FROM planned"
+DONE = "SELECT run_id, status, reason, metrics FROM runs WHERE numerics = ?"
 TIMINGS = "SELECT run_id, timing FROM planned WHERE status IS NOT NULL ORDER BY position"
 ADD = """
 INSERT OR REPLACE INTO runs (run_id, numerics, status, reason, settings, metrics, timing, curve)
@@ -93,8 +97,7 @@ VALUES (:run_id, :numerics, :status, :reason,
         (SELECT settings FROM plan WHERE run_id = :run_id), :metrics, :timing, :curve)
 """
 
-NAMED = ("run_id", "status", "reason")
-"""The columns of runs.csv before the settings."""
+META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
 
 class Store:
@@ -170,18 +173,53 @@ class Store:
             self._withdraw_answer()
             self._database.execute("DELETE FROM plan")
             self._database.executemany("INSERT INTO plan VALUES (?, ?, ?, ?)", rows)
-            self._database.execute("INSERT OR REPLACE INTO meta VALUES ('about', ?)", [described])
+            self._database.execute(META, ["about", described])
 
     def about(self) -> dict[str, Any]:
         """What `set_plan` was told of the sweep; empty before the first plan."""
-        with explained(self._path):
-            row = self._database.execute("SELECT value FROM meta WHERE key = 'about'").fetchone()
-            return dict(json.loads(row[0])) if row else {}
+        return dict(self._meta("about") or {})
+
+    def set_decisions(self, rows: Sequence[Decided]) -> None:
+        """Replace what elimination decided: a row of elimination.csv each."""
+        with self._transaction():
+            if json.dumps(rows) != json.dumps(self._meta("decisions") or []):
+                self._withdraw_answer()
+                self._database.execute(META, ["decisions", json.dumps(rows)])
+
+    def decisions(self) -> pd.DataFrame | None:
+        """The content of elimination.csv; None where nothing was decided."""
+        rows = self._meta("decisions")
+        return _frame(by_column(rows)) if rows else None
 
     def statuses(self) -> dict[str, str]:
         """run_id → status of every run that the present numerics trained, stale ones too."""
         with explained(self._path):
             return dict(self._database.execute("SELECT run_id, status FROM runs WHERE numerics = ?", [NUMERICS]))
+
+    def reasons(self) -> dict[str, str]:
+        """run_id → reason of every run that is stopped."""
+        with explained(self._path):
+            query = "SELECT run_id, reason FROM runs WHERE status = ? AND numerics = ?"
+            return dict(self._database.execute(query, [STOPPED, NUMERICS]))
+
+    def curve(self, run_id: str) -> Array:
+        """The curve (epochs_done + 1, len(CURVE_COLUMNS)) of a stored run."""
+        with explained(self._path):
+            [curve] = self._database.execute("SELECT curve FROM runs WHERE run_id = ?", [run_id]).fetchone()
+            return np.frombuffer(curve, "<f8").reshape(-1, len(CURVE_COLUMNS))
+
+    def reword(self, reasons: Mapping[str, str]) -> None:
+        """Give stored runs other reasons, by run_id."""
+        with self._transaction():
+            self._withdraw_answer()
+            pairs = [(reason, run_id) for run_id, reason in reasons.items()]
+            self._database.executemany("UPDATE runs SET reason = ? WHERE run_id = ?", pairs)
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Forget stored runs: they count as new."""
+        with self._transaction():
+            self._withdraw_answer()
+            self._database.executemany("DELETE FROM runs WHERE run_id = ?", [(run_id,) for run_id in run_ids])
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Store runs of the plan, all of them or none; a run that was trained again replaces its row."""
@@ -211,9 +249,20 @@ class Store:
             status: by_status[status] for status in (FINISHED, DIVERGED, STOPPED, FAILED, CRASHED)
         }
 
+    def examples(self) -> int:
+        """The training rows that all runs of the plan saw, each as often as it did."""
+        with explained(self._path):
+            told = self._database.execute("SELECT metrics FROM planned WHERE metrics IS NOT NULL")
+            return sum(int(json.loads(metrics).get("examples_seen", 0)) for (metrics,) in told)
+
     def write_views(self) -> None:
-        """Write runs.csv, curves.csv and timings.csv, each of them whole or not at all."""
+        """Write runs.csv, curves.csv and timings.csv, and elimination.csv if need be, each whole or not at all."""
         write_file(self.folder / "runs.csv", csv_text(self._runs(PLANNED)))
+        if rows := self._meta("decisions"):
+            write_file(self.folder / ELIMINATION, csv_text(by_column(rows)))
+        elif (self.folder / ELIMINATION).is_file():
+            with explained(self.folder / ELIMINATION):
+                (self.folder / ELIMINATION).unlink()
         write_file(self.folder / "curves.csv", curve_lines(self._curve_columns(), self._curves()))
         write_file(self.folder / "timings.csv", csv_text(self._timings()))
 
@@ -228,6 +277,20 @@ class Store:
     def runs(self, *, stale: bool = False) -> pd.DataFrame:
         """The content of runs.csv; or, in the same form, the stale runs with the settings of their own plan."""
         return _frame(self._runs(STALE if stale else PLANNED))
+
+    def runs_of(
+        self, planned: Iterable[tuple[str, Mapping[str, Scalar | None]]], instead: Mapping[str, Row]
+    ) -> pd.DataFrame:
+        """The content that runs.csv would have with another plan; `instead` has other rows for some of its runs.
+
+        A row is status, reason and metrics.
+        """
+        with explained(self._path):
+            found = {run_id: rest for run_id, *rest in self._database.execute(DONE, [NUMERICS])}
+        done = {run_id: (status, reason, json.loads(told)) for run_id, (status, reason, told) in found.items()}
+        none: Row = (None, None, {})
+        rows = ((run_id, settings, instead.get(run_id) or done.get(run_id, none)) for run_id, settings in planned)
+        return _frame(run_columns((run_id, *row[:2], settings, row[2]) for run_id, settings, row in rows))
 
     def curves(self) -> pd.DataFrame:
         """The content of curves.csv."""
@@ -270,20 +333,14 @@ class Store:
             self._database.rollback()
 
     def _runs(self, query: str) -> Columns:
-        """Settings of runs not yet done have columns too, so that these stay as a sweep goes on."""
-        described: Columns = {column: [] for column in NAMED}
-        measured: Columns = {}
-        number = 0
         with explained(self._path):
-            for *named, settings, metrics in self._database.execute(query):
-                row = dict(zip(NAMED, named, strict=True)) | json.loads(settings)
-                if row["status"] is None:
-                    described |= {column: [None] * number for column in row if column not in described}
-                else:
-                    add_row(described, number, row)
-                    add_row(measured, number, json.loads(metrics))
-                    number += 1
-        return described | measured
+            found = self._database.execute(query)
+            return run_columns((*named, json.loads(own), json.loads(told or "{}")) for *named, own, told in found)
+
+    def _meta(self, key: str) -> Any:
+        with explained(self._path):
+            row = self._database.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
+            return json.loads(row[0]) if row else None
 
     def _timings(self) -> Columns:
         with explained(self._path):

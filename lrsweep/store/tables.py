@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
+from typing import Any
 
 from lrsweep.vocabulary import Array, Scalar
 
@@ -12,8 +13,20 @@ Columns = dict[str, list[Scalar | None]]
 """A table: the values of each column, all of one length. By column, since a dict for each of 100,000 rows takes ten
 times the memory."""
 
+Row = tuple[str | None, str | None, Mapping[str, Scalar | None]]
+"""What is stored of a run beside its settings: status, reason and metrics."""
+
+Decided = Mapping[str, Scalar | None]
+"""A row of elimination.csv."""
+
+NAMED = ("run_id", "status", "reason")
+"""The columns of runs.csv before the settings."""
+
 AFTER_TRAINING = ("learning_rate", "grad_norm", "update_ratio")
 """Columns of a curve that are empty at epoch 0."""
+
+FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the start of a formula."""
 
 
 def by_column(records: Iterable[Mapping[str, Scalar | None]], first: Iterable[str] = ()) -> Columns:
@@ -38,6 +51,25 @@ def add_row(columns: Columns, number: int, record: Mapping[str, Scalar | None]) 
     if len(record) < len(columns):
         for column in columns.keys() - record.keys():
             columns[column].append(None)
+
+
+def run_columns(rows: Iterable[tuple[Any, ...]]) -> Columns:
+    """runs.csv from run_id, status, reason, settings and metrics of runs, those not yet done left out.
+
+    Their settings have columns all the same, so that these stay as a sweep goes on.
+    """
+    described: Columns = {column: [] for column in NAMED}
+    measured: Columns = {}
+    number = 0
+    for *named, settings, metrics in rows:
+        row = dict(zip(NAMED, named, strict=True)) | settings
+        if row["status"] is None:
+            described |= {column: [None] * number for column in row if column not in described}
+        else:
+            add_row(described, number, row)
+            add_row(measured, number, metrics)
+            number += 1
+    return described | measured
 
 
 def csv_text(columns: Mapping[str, Sequence[Scalar | None]]) -> bytes:
@@ -67,5 +99,5 @@ def _cell(value: Scalar | None) -> Scalar | None:
     ("'=1+1", -1.0, 'true')
     """
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@")) else value
+        return f"'{value}" if value.startswith(FORMULA) else value
     return str(value).lower() if isinstance(value, bool) else value

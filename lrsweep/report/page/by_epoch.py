@@ -14,6 +14,7 @@ from lrsweep.report import words
 from lrsweep.report.page import look
 from lrsweep.report.page.look import Key, Mark, Picture
 from lrsweep.report.page.shown import Curves, Setting, spread
+from lrsweep.report.page.strips import MARKS
 from lrsweep.report.words import many
 from lrsweep.vocabulary import Array
 
@@ -26,16 +27,28 @@ FEW = 5
 PANELS = (("val_loss", "validation loss", "x", "y"), ("train_loss", "training loss", "x2", "y2"))
 SCHEDULE = ("x3", "y3")
 
+ENDS = {"lost": "the first seed is lost", "dropped": "the rate is dropped"}
+"""What the sign at the end of a line means."""
+
 
 @dataclass(frozen=True)
 class Line:
-    """What is drawn of one rate: its curves by epoch, each as far as all of its seeds get; `share` is its colour."""
+    """What is drawn of one rate: its curves by epoch, each as far as all of its seeds get; `share` is its colour.
+
+    `lost` are the seeds that are, unless the rate was `dropped`.
+    """
 
     rate: float
     share: float
     best: bool
     lost: int
+    dropped: bool
     losses: dict[str, Array]
+
+    @property
+    def end(self) -> str:
+        """How it ends before the others do, as page.js names its sign; empty where it does not."""
+        return "dropped" if self.dropped else "lost" if self.lost else ""
 
 
 def pictures(settings: Sequence[Setting], labels: Sequence[str], curves: Curves) -> list[Picture]:
@@ -63,12 +76,13 @@ def _lines(setting: Setting, curves: Curves) -> list[Line]:
     rates = setting.rates[RATE].to_numpy(dtype=float)
     best = int(np.searchsorted(rates, setting.entry["best_rate"])) if setting.entry["best_rate"] is not None else None
     ids = setting.runs.groupby(RATE)["run_id"].agg(list)
-    lost = setting.rates["n_lost"].to_numpy()
+    lost, dropped = setting.rates["n_lost"].to_numpy(), setting.dropped
+    drawn = [at for at, rate in enumerate(rates) if all(run_id in curves.of_run for run_id in ids[rate])]
     found = []
-    for at in spread(range(len(rates)), MOST_RATES, best):
+    for at in spread(drawn, MOST_RATES, best):
         losses = {name: curves.mean(ids[rates[at]], name) for name, *_ in PANELS}
-        if len(losses["val_loss"]):
-            found.append(Line(float(rates[at]), at / max(1, len(rates) - 1), at == best, int(lost[at]), losses))
+        share, gone = at / max(1, len(rates) - 1), bool(dropped[at])
+        found.append(Line(float(rates[at]), share, at == best, 0 if gone else int(lost[at]), gone, losses))
     return found
 
 
@@ -84,7 +98,7 @@ def _picture(setting: Setting, lines: Sequence[Line], curves: Curves, label: str
     chosen = next((line for line in lines if line.best), None)
     left_out = [_averaged(setting, n_seeds)]
     if len(lines) < len(setting.rates):
-        left_out.append(f"{len(lines)} of {len(setting.rates)} rates are drawn; curves.csv has all.")
+        left_out.append(f"{len(lines)} of {len(setting.rates)} rates are drawn; curves.csv has all that there are.")
     if max(len(line.losses["val_loss"]) for line in lines) > MOST_EPOCHS:
         left_out.append(f"Lines have {MOST_EPOCHS} points; curves.csv has every epoch.")
     return Picture(
@@ -93,7 +107,7 @@ def _picture(setting: Setting, lines: Sequence[Line], curves: Curves, label: str
         words=_words(setting, lines),
         figure=figure,
         legend=[_key(line) for line in lines],
-        marks=[Mark("lost", "the first seed is lost")] if any(line.lost for line in lines) else [],
+        marks=[Mark(end, told) for end, told in ENDS.items() if any(line.end == end for line in lines)],
         note=" ".join(left_out),
         height=430,
         narrow=NARROW,
@@ -138,11 +152,12 @@ def _traces(line: Line, n_seeds: int) -> Iterator[dict[str, Any]]:
             **{"line": {"color": colour, "width": 3 if line.best else 1.6}, "xaxis": x, "yaxis": y},
             **{"legendgroup": f"r{line.rate:g}", "name": rate, "showlegend": name == "val_loss"},
         }
-        if line.lost and len(values):
+        if line.end and len(values):
+            sign, last = {"color": colour, "symbol": MARKS[line.end], "size": 8}, len(values) - 1
+            how = f"dropped after epoch {last}" if line.dropped else f"{line.lost} of {many(n_seeds, 'seed')} lost"
             yield {
-                **{"type": "scatter", "mode": "markers", "x": [len(values) - 1], "y": look.numbers(values[-1:])},
-                **{"marker": {"color": colour, "symbol": "x", "size": 8}, "xaxis": x, "yaxis": y, "hoverinfo": "text"},
-                "hovertext": f"<b>{rate}</b>: {line.lost} of {many(n_seeds, 'seed')} lost",
+                **{"type": "scatter", "mode": "markers", "x": [last], "y": look.numbers(values[-1:])},
+                **{"marker": sign, "xaxis": x, "yaxis": y, "hoverinfo": "text", "hovertext": f"<b>{rate}</b>: {how}"},
                 **{"legendgroup": f"r{line.rate:g}", "showlegend": False},
             }
 
@@ -221,6 +236,6 @@ def _words(setting: Setting, lines: Sequence[Line]) -> str:
     told = [f"Validation and training loss by epoch for {many(len(lines), 'rate')} of {setting.name}, log scale."]
     for line in lines:
         values = line.losses["val_loss"]
-        came = f"from {values[0]:.3g} to {values[-1]:.3g} in {len(values) - 1} epochs"
+        came = f"from {values[0]:.3g} to {values[-1]:.3g} in {len(values) - 1} epochs{', then dropped' * line.dropped}"
         told.append(f"{words.rate(line.rate)}: validation loss {came}.")
     return " ".join(told)

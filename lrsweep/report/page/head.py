@@ -10,6 +10,7 @@ from lrsweep.report import terminal, words
 from lrsweep.report.page.markup import Html, joined, tag
 from lrsweep.report.page.shown import interval_of
 from lrsweep.report.printer import EDGE
+from lrsweep.report.tables import no_more_known
 from lrsweep.report.words import many
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def _facts(answer: Answer, entry: Entry) -> Html | None:
             facts.append((name, words.score(entry[key]), "on rows that decided nothing"))
     highest = entry["highest_stable_rate"]
     if highest is not None:
-        side = "the highest tried" if highest == rows["learning_rate"].max() else ""
+        dropped = "higher ones were dropped" if no_more_known(entry, rows) else ""
+        side = "the highest tried" if highest == rows["learning_rate"].max() else dropped
         facts.append(("stable to", words.rate(highest), side))
     if not words.missing(entry.get("diagnosis")):
         facts.append(("diagnosis", words.diagnosis(entry["diagnosis"]), ""))

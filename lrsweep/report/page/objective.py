@@ -34,7 +34,7 @@ MOST_DOTS = 6000
 MOST_BANDS = 4
 """Settings up to which the intervals are drawn at first: more of them hide each other."""
 
-OFF = {"lost": "lost seeds", "above": "off the scale", "below": "off the scale"}
+OFF = {"lost": "lost seeds", "dropped": "dropped early", "above": "off the scale", "below": "off the scale"}
 """What the marks above the chart mean."""
 
 FLOOR = 1e-6
@@ -293,5 +293,6 @@ def _words(answer: Answer, part: Part) -> str:
         line = f"{setting.name}: best at {words.rate(entry['best_rate'])}"
         line += f", rates tried from {words.rate(rates[RATE].min())} to {words.rate(rates[RATE].max())}"
         line += f", stable up to {words.rate(entry['highest_stable_rate'])}" if entry["highest_stable_rate"] else ""
+        line += f", {setting.dropped_where}" if setting.dropped.any() else ""
         told.append(f"{line}.")
     return " ".join(told)

@@ -50,13 +50,14 @@ const ICONS = {
   tie: ["M2 8h24", { "stroke-width": 6, opacity: 0.6 }],
   fitted: ["M2 8h24M14 2v12", { "stroke-width": 1.8 }],
   lost: ["M10 4l8 8M18 4l-8 8", { "stroke-width": 2.5 }],
+  dropped: ["M14 5a3 3 0 1 1 0 6a3 3 0 1 1 0-6z", { "stroke-width": 1.6 }],
   above: ["M14 4l5 8H9z", { fill: "currentColor" }],
   below: ["M14 12l5-8H9z", { fill: "currentColor" }],
   wall: ["M2 2h24v12H2z", { fill: "var(--shade)", stroke: "var(--rule)" }],
 };
 
 const CALLED = {
-  dots: "dots:", line: "line:", band: "band:", tie: "thick line:", fitted: "tick:", lost: "×", above: "▲", below: "▼", wall: "grey:",
+  dots: "dots:", line: "line:", band: "band:", tie: "thick line:", fitted: "tick:", lost: "×", dropped: "○", above: "▲", below: "▼", wall: "grey:",
 };
 
 function icon(path, more) {

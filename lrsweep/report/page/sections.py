@@ -13,7 +13,7 @@ from lrsweep.report.page.blocks import chooser, figure, part, table
 from lrsweep.report.page.markup import Html, tag
 from lrsweep.report.page.shown import Curves, Part, Setting
 from lrsweep.report.words import many
-from lrsweep.vocabulary import DIVERGED
+from lrsweep.vocabulary import DIVERGED, STOPPED
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
@@ -27,6 +27,7 @@ SIGNS = {
     "collapsed": ("C", "collapsed: no better than chance"),
     "unstable": ("U", "unstable: ends worse than untrained"),
     DIVERGED: ("×", "diverged"),
+    STOPPED: ("○", "dropped before its end"),
 }
 """A diagnosis's letter in the grid, and what it means."""
 
@@ -134,7 +135,11 @@ def diagnosis(answer: Answer, shown: Sequence[Part]) -> Html | None:
         ),
         tag(
             "ul",
-            *(tag("li", tag("span", sign, class_=f"sign d-{name}"), told) for name, (sign, told) in SIGNS.items()),
+            *(
+                tag("li", tag("span", sign, class_=f"sign d-{name}"), told)
+                for name, (sign, told) in SIGNS.items()
+                if name != STOPPED or (answer.ranking["diagnosis"] == STOPPED).any()
+            ),
             class_="signs",
         ),
         tag("div", _grid(shown, rates[:MOST_RATES]), class_="scroll"),

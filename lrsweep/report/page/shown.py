@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrsweep.analysis.ranking import RATE, objective_values
-from lrsweep.report import words
-from lrsweep.vocabulary import Array
+from lrsweep.report import drawing, words
+from lrsweep.vocabulary import STOPPED, Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +57,17 @@ class Setting:
     def best(self) -> pd.Series[Any]:
         """Its best rate's row."""
         return self.rates[self.rates["rank"] == 1].iloc[0]
+
+    @property
+    def dropped(self) -> Array:
+        """Which of its rates were dropped before their end, (K,)."""
+        return (self.rates["diagnosis"] == STOPPED).to_numpy()
+
+    @property
+    def dropped_where(self) -> str:
+        """The same in words; empty where there are none."""
+        said = drawing.regions(self.rates[RATE].tolist(), self.rates["diagnosis"].tolist())
+        return next((one for one in said if one.startswith(words.diagnosis(STOPPED))), "")
 
 
 @dataclass(frozen=True)

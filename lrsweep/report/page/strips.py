@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,14 +14,14 @@ from lrsweep.report import words
 from lrsweep.report.page import look
 from lrsweep.report.page.shown import Setting, spread
 from lrsweep.report.words import many
-from lrsweep.vocabulary import Array
+from lrsweep.vocabulary import STOPPED, Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lrsweep.analysis.answer import Answer
 
-MARKS = {"lost": "x", "above": "triangle-up", "below": "triangle-down"}
+MARKS = {"lost": "x", "dropped": "circle-open", "above": "triangle-up", "below": "triangle-down"}
 """What is drawn for runs that the chart has no place for."""
 
 LEAST_ROOM, MOST_ROOM = 0.42, 0.62
@@ -111,7 +110,7 @@ def failing(setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:
     """
     rates, ink, row = setting.rates[RATE].to_numpy(dtype=float), look.colour(setting.number), -frame.row(setting)
     regions = _regions(setting)
-    for (name, at), (_, end) in itertools.pairwise([*regions, ("", len(rates))]):
+    for name, at, end in regions:
         left, right = _edge(rates, at, frame), _edge(rates, end, frame)
         heights, weight = [("y2", row - 0.5, row + 0.5)], 0.14 if name == "unstable" else 0.3
         if frame.n_rows == 1:
@@ -122,38 +121,57 @@ def failing(setting: Setting, frame: Frame) -> Iterator[dict[str, Any]]:
                 **{"mode": "lines", "fill": "toself", "line": {"width": 0, "color": ink}, "hoverinfo": "skip"},
                 "opacity": weight if axis == "y2" else weight / 2.5,
             }
-    if regions:
-        told = [f"{name} from {words.rate(float(rates[at]))}" for name, at in regions]
+    told = [f"{name} from {words.rate(float(rates[at]))}" for name, at, _ in regions]
+    if told := [*told, *filter(None, [setting.dropped_where])]:
+        gone = int(np.logical_and.accumulate(setting.dropped).sum())  # the marks at the low end
         marked = [rate for there in off(setting, frame).values() for rate in setting.runs.loc[there, RATE]]
-        first = min([regions[0][1], *(int(np.searchsorted(rates, rate)) for rate in marked if rate > rates[0])])
+        places = [at for _, at, _ in regions] + [
+            int(np.searchsorted(rates, rate)) for rate in marked if rate > rates[0]
+        ]
+        first = min([place for place in places if place >= gone], default=len(rates))
         start = _edge(rates, first, frame)
         if first > 0:
-            yield from _named(setting, frame, "y2", (start, start), frame.along(start) < LEAST_ROOM, told)
+            # What was dropped is not shaded: among its marks nothing could be read.
+            low = _edge(rates, gone, frame) if gone else frame.x[0]
+            free = low, start if setting.dropped[first:].any() else frame.x[1]
+            yield from _named(setting, frame, "y2", (start, start), frame.along(start) < LEAST_ROOM, told, free)
         elif setting.entry["best_rate"] is None:  # no room among the marks, but below there is nothing else to say
             yield from _named(setting, frame, "y3", (start, start), True, told)
 
 
-def _regions(setting: Setting) -> list[tuple[str, int]]:
-    """What goes wrong at the higher rates, and from which position on the grid on."""
-    rates, stable = setting.rates, setting.entry["highest_stable_rate"]
+def _regions(setting: Setting) -> list[tuple[str, int, int]]:
+    """What goes wrong at the higher rates, and from which position on the grid on to which.
+
+    Of rates that were dropped that is not known.
+    """
+    known = np.flatnonzero(~setting.dropped)
+    rates, stable = setting.rates.iloc[known], setting.entry["highest_stable_rate"]
     stays = (rates["n_lost"] < rates["n_seeds"]).to_numpy()  # some seed does
     first = int(np.searchsorted(rates[RATE], stable, side="right")) if stable is not None else 0
     last = int(np.flatnonzero(stays)[-1]) + 1 if stays.any() else 0
     lost = "diverged" if (rates["n_diverged"].iloc[last:] > 0).all() else "lost"
-    found = [("unstable", first)] if first < last else []
-    return [*found, (lost, last)] if last < len(rates) else found
+    found = [("unstable", first, last), (lost, last, len(rates))]
+    return [(name, int(known[at]), int(known[end - 1]) + 1) for name, at, end in found if at < end]
 
 
 def _named(
-    setting: Setting, frame: Frame, axis: str, ends: tuple[float, float], right: bool, told: Sequence[str]
+    setting: Setting,
+    frame: Frame,
+    axis: str,
+    ends: tuple[float, float],
+    right: bool,
+    told: Sequence[str],
+    free: tuple[float, float] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """What stands in a setting's row beside what it names, rather `right` or left: on a phone without the name.
 
-    Where there is no room for it, only the first part; where there is none for that, nothing.
+    Where there is no room for it, only the first part; where there is none for that, nothing. Between which rates there
+    is room at all is `free`, everywhere unless said.
     """
     name = _short(setting.brief) + (" " if axis == "y3" else ": ") if frame.n_rows > 1 else ""
+    low, high = map(frame.along, free or frame.x)
     for where, width in WIDTHS.items():
-        rooms = {False: width * frame.along(ends[0]) - GAP, True: width * (1 - frame.along(ends[1])) - GAP}
+        rooms = {False: width * (frame.along(ends[0]) - low) - GAP, True: width * (high - frame.along(ends[1])) - GAP}
         texts = [told[0]] if where == "narrow" else [name + ", ".join(told), told[0]]
         fits = [(text, side) for text in texts for side in (right, not right) if len(text) * LETTER <= rooms[side]]
         for text, side in fits[:1]:
@@ -202,8 +220,8 @@ def off_the_chart(answer: Answer, setting: Setting, frame: Frame) -> Iterator[di
 
 def off(setting: Setting, frame: Frame) -> dict[str, Array]:
     """The marks above the chart that occur, and which of the setting's runs they are for."""
-    values = setting.values
-    found = {"lost": ~np.isfinite(values), "above": values > frame.y[1]}
+    values, dropped = setting.values, (setting.runs["status"] == STOPPED).to_numpy()
+    found = {"lost": ~np.isfinite(values) & ~dropped, "dropped": dropped, "above": values > frame.y[1]}
     if not frame.log:  # a loss below a log scale is drawn at its bottom
         found["below"] = values < frame.y[0]
     return {mark: there for mark, there in found.items() if there.any()}
@@ -213,7 +231,8 @@ def _said_of_mark(answer: Answer, setting: Setting, mark: str, rate: float, runs
     seeds = spread(sorted(runs["seed"].tolist()), 6)
     which = f"seed {', '.join(map(str, seeds))}{', …' if len(seeds) < len(runs) else ''}"
     start = f"<b>{look.plain(setting.name)}</b> at {words.rate(rate)}<br>{len(runs)} of {many(total, 'seed')}"
-    if mark == "lost":
-        return f"{start} lost ({which})<br>{look.plain(words.cut(next(filter(None, runs['reason'].fillna('')), '')))}"
+    if mark in ("lost", "dropped"):
+        reason = look.plain(words.cut(next(filter(None, runs["reason"].fillna("")), "")))
+        return f"{start} {'lost' if mark == 'lost' else 'dropped early'} ({which})<br>{reason}"
     furthest = runs["value"].max() if mark == "above" else runs["value"].min()
     return f"{start} off the scale ({which})<br>{look.plain(answer.objective)} as far as {furthest:.3g}"

@@ -1,0 +1,5 @@
+"""The range test: from a sweep file to the rates that are worth a sweep, for each of its settings."""
+
+from lrsweep.finding.find import HIGH, LOW, STEPS, Found, find
+
+__all__ = ["HIGH", "LOW", "STEPS", "Found", "find"]

@@ -1,0 +1,39 @@
+"""The command that follows a command, as every command names it at its end."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def more_of(answer: Any, results: Path, unopened: bool = False, known: bool = False) -> str:
+    """The command that shows more of a sweep: its page (`unopened`: just written), rates if not `known`; or empty."""
+    from lrsweep.result import has_plotly, is_drawn
+
+    page = "--open" if unopened else "--html --open" if has_plotly() and not is_drawn(answer) else ""
+    if not page and known:
+        return ""
+    folder = Path(answer.folder)
+    if folder == results / answer.about["name"]:
+        return f"lrsweep report {folder.name} {page or '--all'}{elsewhere(results)}"
+    return f"lrsweep report {shlex.quote(str(folder))} {page or '--all'}"
+
+
+def same_again(
+    spec: Path | str,
+    overrides: Sequence[str],
+    results: Path = Path("results"),
+    command: str = "run",
+    options: Sequence[str] = (),
+) -> str:
+    """The command that goes on with a sweep."""
+    told = "".join(f" -o {shlex.quote(override)}" for override in overrides)
+    told += "".join(f" {option}" for option in options)
+    return f"lrsweep {command} {shlex.quote(str(spec))}{told}{elsewhere(results)}"
+
+
+def elsewhere(results: Path) -> str:
+    """The option that a following command needs where the results are not in the default place."""
+    return "" if results == Path("results") else f" --results {shlex.quote(str(results))}"

@@ -1,0 +1,69 @@
+"""What the range test found, as files of the results folder: they depend on no run, and no run withdraws them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrsweep.store.folder import ELSEWHERE, explained, replaceable, write_file
+from lrsweep.store.tables import FORMULA, csv_text
+from lrsweep.vocabulary import Scalar, StoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RANGES, RAMPS = "ranges.csv", "ramps.csv"
+
+NEEDED = {
+    RANGES: {"layers", "interval_low", "interval_high", "suggestion", "trust", "reason"},
+    RAMPS: {"layers", "seed", "learning_rate", "loss", "smoothed"},
+}
+"""Columns without which a file is none of ours."""
+
+Table = Mapping[str, Sequence[Scalar | None]]
+
+
+def make_room(folder: Path) -> None:
+    """Makes the folder, and raises StoreError where the files could not be written, before anything takes time."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    for path in (folder / RANGES, folder / RAMPS):
+        if not replaceable(path):
+            raise StoreError(f"{path} is there and no plain file; remove it, or name {ELSEWHERE}")
+
+
+def write_ranges(folder: Path, ranges: Table, ramps: Table) -> None:
+    """Writes ranges.csv and ramps.csv, from their columns, each of them whole or not at all."""
+    texts = {RAMPS: csv_text(ramps), RANGES: csv_text(ranges)}
+    for name, text in texts.items():
+        write_file(folder / name, text)
+
+
+def read_ranges(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame] | tuple[None, None]:
+    """The content of ranges.csv and ramps.csv; None and None where there was no range test."""
+    if not all((folder / name).exists() for name in NEEDED):
+        return None, None
+    return read_table(folder / RANGES), read_table(folder / RAMPS)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A file as a frame: what does not apply is nan, and text is as it was before it was kept from being a formula."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); remove it, and lrsweep find writes it anew") from error
+    if lacks := NEEDED[path.name] - {*frame.columns}:
+        said = f"{path} has no column {', '.join(sorted(lacks))}"
+        raise StoreError(f"{said}; remove it, and lrsweep find writes it anew")
+    for column in frame.select_dtypes(exclude="number"):
+        frame[column] = [
+            cell[1:] if isinstance(cell, str) and cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
+            for cell in frame[column]
+        ]
+    return frame

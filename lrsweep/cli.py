@@ -279,8 +279,9 @@ def find(
         print_ranges(found.findings, found.about)
     for line in found.proposal.notes(write):
         tell(line, quiet)
-    file, overrides = found.proposal.following()
-    tell(f"Next: {same_again(file, overrides, results)}", quiet)
+    if follows := found.proposal.following():
+        command_line = same_again(follows.file, follows.overrides, results, follows.command, follows.options)
+        tell(f"Next: {command_line}", quiet)
 
 
 @app.command()

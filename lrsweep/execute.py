@@ -248,11 +248,13 @@ class Pool:
 
 @contextlib.contextmanager
 def bare_surroundings() -> Iterator[None]:
-    """Starts a process that has one BLAS thread and does not import the caller's script.
+    """Starts a process that has one BLAS thread, is deaf to Ctrl-C, and does not import the caller's script.
 
     `spawn` re-imports the main module, which a worker does not need and which would run an unguarded script twice.
+    A signal that is blocked here stays blocked in the process, also while it imports, and reaches this one afterwards.
     """
     main, before = sys.modules["__main__"], dict(os.environ)
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it reaches the whole terminal
     sys.modules["__main__"] = types.ModuleType("__main__")
     os.environ.update(ONE_THREAD)
     try:
@@ -261,11 +263,11 @@ def bare_surroundings() -> Iterator[None]:
         sys.modules["__main__"] = main
         os.environ.clear()
         os.environ.update(before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
 
 
 def serve(pipe: Connection, number: int) -> None:
     """A worker's life: a stack in, its outcomes out, until the pipe closes or the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
     threading.Thread(target=end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:

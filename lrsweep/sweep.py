@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from lrsweep.result import Result
 from lrsweep.search import Known, Search, View, Wave, Work, sampled
 from lrsweep.spec import load_spec
 from lrsweep.store import DATABASE, SAMPLE, Store, read_ranges, set_aside, write_file
+from lrsweep.store.ranges import RANGES
 from lrsweep.vocabulary import MAX_RUNS, StoreError
 
 if TYPE_CHECKING:
@@ -34,16 +36,23 @@ def plan(
     planned = make_plan(load_spec(Path(path), overrides, max_runs))
     folder = Path(results) / planned.spec.name
     with ExitStack() as opened:
-        known, sample = (
-            Known(opened.enter_context(Store.open(place)) if (place / DATABASE).exists() else None)
-            for place in (folder, folder / SAMPLE)
-        )
+        known, sample = (Known(at_one_moment(place, opened)) for place in (folder, folder / SAMPLE))
         search = Search(planned, known, sample, max_runs)
-        planned, statuses = next(search.waves()).plan, search.statuses()
+        first, statuses = next(search.waves()), search.statuses()
     count = cores() if workers is None else workers
-    stacks = make_stacks([one for one in planned.runs if one.run_id not in statuses], count)
+    stacks = make_stacks([one for one in first.plan.runs if one.run_id not in statuses], count)
     with one_blas_thread():
-        return Preview(planned, folder, statuses, stacks, estimate(stacks, count, data_for), count)
+        seconds = estimate(stacks, count, data_for)
+    return Preview(first.plan, folder, statuses, stacks, seconds, count, first.sampling)
+
+
+def at_one_moment(folder: Path, opened: ExitStack) -> Store | None:
+    """A results folder, if it is there, as it is at one moment while a sweep may write it; `opened` ends that."""
+    if not (folder / DATABASE).exists():
+        return None
+    store = opened.enter_context(Store.open(folder))
+    opened.enter_context(store.one_moment())
+    return store
 
 
 def run(
@@ -91,19 +100,17 @@ def run(
 def searching(planned: Plan, store: Store, retry_failed: bool, max_runs: int) -> Iterator[Search]:
     """The search of a plan, with the folder of its samples opened if it needs one."""
     with ExitStack() as opened:
-        places = [store]
-        if sampled(planned.spec.elimination):
-            places.append(opened.enter_context(Store.create(store.folder / SAMPLE)))
-        search = Search(planned, *two(places, retry_failed), max_runs)
+        samples: Store | None = None
+        if sampled(asdict(planned.spec.elimination)):
+            samples = opened.enter_context(Store.create(store.folder / SAMPLE))
+
+        def search_from(retry: bool) -> Search:
+            return Search(planned, Known(store, retry), Known(samples, retry) if samples else None, max_runs)
+
+        search = search_from(retry_failed)
         if retry_failed:  # what failed made the course that is stored: its additions are not stale until it is mended
-            search.plan = next(Search(planned, *two(places, False), max_runs).waves()).plan
+            search.plan = next(search_from(False).waves()).plan
         yield search
-
-
-def two(places: Sequence[Store], retry_failed: bool) -> tuple[Known, Known | None]:
-    """What is known of the runs and, where there is a second folder, of samples."""
-    known, *samples = (Known(store, retry_failed) for store in places)
-    return known, samples[0] if samples else None
 
 
 def report(sweep: str | Path | None = None, *, results: str | Path = "results", stale: bool = False) -> Answer:
@@ -133,13 +140,15 @@ def read_answer(store: Store, stale: bool = False) -> Answer:
         frames, about, counts = (store.runs(), store.curves(), store.timings()), store.about(), store.counts()
         aside = store.runs(stale=True) if stale and counts["stale"] else None
         decisions = store.decisions()
+    if not about:
+        raise StoreError(f"{store.folder} holds no plan yet; lrsweep run SPEC makes one")
     more = (decisions, *read_ranges(store.folder), examples_of_samples(store.folder, about))
     return answer(*frames, about, counts, aside, str(store.folder), *more)
 
 
 def examples_of_samples(folder: Path, about: Mapping[str, Any]) -> int:
-    """The examples that the runs of the sample's folder saw; 0 where the sweep looks at no samples."""
-    if not about.get("elimination") or not (folder / SAMPLE / DATABASE).exists():
+    """The examples that the runs of the sample's folder saw; 0 where the sweep looks at no samples by now."""
+    if not sampled(about.get("elimination")) or not (folder / SAMPLE / DATABASE).exists():
         return 0
     with Store.open(folder / SAMPLE) as store:
         return store.examples()
@@ -159,6 +168,10 @@ def find_folder(sweep: str | Path | None, results: Path) -> Path:
         return results / load_spec(path).name
     if (results / path / DATABASE).exists():
         return results / path
+    if (results / path / RANGES).exists():
+        raise StoreError(
+            f"{results / path} has only a range test, {RANGES}; lrsweep run SPEC makes the results that are reported"
+        )
     known = sorted(path.parent.name for path in results.glob(f"*/{DATABASE}"))
     hint = f"there are {', '.join(known)}" if known else "lrsweep run SPEC makes one"
     raise StoreError(f"{results} holds no sweep {str(sweep)!r}; {hint}")

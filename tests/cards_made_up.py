@@ -53,7 +53,7 @@ def column(card: Card, title: str) -> list[Any]:
 
 def said(card: Card) -> str:
     """All that a card says."""
-    return " ".join([card.title, *card.sentences])
+    return " ".join([card.title, *card.sentences, *card.details])
 
 
 def noisy(random: np.random.Generator, values: Values, by: float) -> Mapping[float, list[float]]:

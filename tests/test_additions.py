@@ -269,6 +269,55 @@ def test_without_a_fit_rates_are_added_until_there_is_one() -> None:
     assert all(rate < 0.09 for new in rounds for rate in new)
 
 
+def noisy(at: float, seeds: int, key: int) -> Landscape:
+    """A valley whose minimum is elsewhere by a tenth of a decade for each seed, and losses that spread by 5%."""
+
+    def losses(rate: float) -> list[float | None]:
+        own = [
+            np.random.default_rng([key, seed, round(1e6 * (5 + math.log10(rate)))]).normal() for seed in range(seeds)
+        ]
+        off = [np.random.default_rng([key, seed]).normal() / 10 for seed in range(seeds)]
+        u = [math.log10(rate / at) - one for one in off]
+        return [2.1 * (1 - 0.95 / (1 + x * x)) * math.exp(one / 20) for x, one in zip(u, own, strict=True)]
+
+    return losses
+
+
+@pytest.mark.parametrize("per_decade", [1, 2, 3])
+def test_more_seeds_or_a_finer_interval_mostly_ask_for_the_same_rates(per_decade: int) -> None:
+    """Of all rates that are added with 3 seeds, with 4 and to half the decades as well."""
+    grid = [float(f"{10 ** (k / per_decade):.6g}") for k in range(-4 * per_decade, 1)]
+    kept: dict[str, list[bool]] = {"seeds": [], "decades": []}
+    for key in range(8):
+        at = 10 ** (-2.4 + key / 10)
+        first, seeds, finer = (
+            {rate for new in played(noisy(at, n, key), grid, refine=refine) for rate in new}
+            for n, refine in ((3, Refine()), (4, Refine()), (3, Refine(0.1, 12)))
+        )
+        kept["seeds"] += [rate in seeds for rate in first][: 100 * bool(seeds)]
+        kept["decades"] += [rate in finer for rate in first]
+    assert {name: np.mean(found) > 0.6 for name, found in kept.items()} == {"seeds": True, "decades": True}
+
+
+def test_refined_rates_halve_the_gaps_of_the_files_grid() -> None:
+    """At one rate per decade they lie at eighths of a decade."""
+    rounds = played(valley(0.013, spread=0.01), DECADES, refine=Refine(0.05))
+    places = np.array([8 * math.log10(rate) for new in rounds for rate in new])
+    assert len(places) > 2
+    np.testing.assert_allclose(places, places.round(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "some"), [(0.1, 0.0, True), (2.25, 0.0, False), (0.1, 2.25, False), (9.0, 0.0, False)]
+)
+def test_round_a_best_that_learned_nothing_no_rates_are_added(train: float, val: float, some: bool) -> None:
+    """Chance is 2.303: the training loss at the best ends there, the validation loss above it, or it broke."""
+    runs = runs_of(valley(0.013, spread=0.01), DECADES)
+    runs.loc[runs["learning_rate"] == 0.01, "train_loss"] = train
+    runs["val_loss"] += val
+    assert bool(asked(runs, DECADES, refine=Refine())) == some
+
+
 def test_one_seed_has_no_interval_to_shorten() -> None:
     assert played(valley(0.013, seeds=1), DECADES, refine=Refine()) == []
 

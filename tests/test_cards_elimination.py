@@ -155,7 +155,64 @@ def test_the_rate_that_came_nearest_to_staying_is_told() -> None:
 def test_a_dropped_rate_that_was_trained_in_full_after_all_is_no_loss() -> None:
     told = card("elimination", material(halved(), setting((0.001, 0.01, 1000.0))))
     assert "3 of 7 rates" in told.title
-    assert "Trained in full although they had been dropped: 100." in told.sentences
+    assert "Dropped, but trained in full by a run with other elimination or none: 100." in told.sentences
+    assert "The best rate is not among them: elimination kept it." in told.sentences
+    assert [one["dropped_but_trained"] for one in told.numbers["settings"][0]["stages"]] == [[], [100.0]]
+
+
+def test_where_all_that_was_dropped_is_trained_in_full_it_is_checked() -> None:
+    """0.001 to 0.01 and 100 to 1000 went in the rungs, and finished in a run without these."""
+    told = card("elimination", material(halved(), setting(), spent=1.01))
+    end = "4 of 7 rates were dropped, and then trained in full anyhow."
+    assert told.title == f"With halving the sweep took 101% of the full grid's training: {end}"
+    assert "none" not in told.title
+    best = FINAL | {100.0: 0.01}
+    missed = card("elimination", material(halved(), setting(final=best))).sentences
+    assert "The best rate is among them, so elimination alone would have missed it: 100." in missed
+    runs = [setting(optimizer="adam"), setting(final=best, optimizer="sgd")]
+    both = pd.concat([halved(optimizer="adam"), halved(optimizer="sgd")])
+    told = card("elimination", material(both, *runs))
+    said = "The best rate is among them in 1 of 2 settings, so elimination alone would have missed it: 100 with sgd."
+    assert said in told.sentences
+    assert "lost 0" not in " ".join(told.sentences)
+
+
+def test_rates_that_extending_took_up_are_told_from_those_of_another_run() -> None:
+    more = added(([100.0], "extend"))
+    told = card("elimination", material(halved(), setting((0.001, 1000.0)), additions=more)).sentences
+    assert "Dropped, but trained in full as the best was next to them: 100." in told
+    assert "Dropped, but trained in full by a run with other elimination or none: 0.01." in told
+
+
+def test_a_score_that_reads_like_the_leaders_is_level_with_it() -> None:
+    scores = {rate: 0.9 - (0.0001 if rate == 10.0 else 0.3 * (rate != 1.0)) for rate in GRID}
+    decisions = stage("rung 1", 3, {rate: -value for rate, value in scores.items()}, [1.0])
+    decisions = decisions.assign(value=-decisions["value"], margin=0.9 + decisions["value"])
+    made = [row | {"val_accuracy": scores[row["learning_rate"]]} for row in setting([r for r in GRID if r != 1.0])]
+    told = card("elimination", material(decisions, made, objective="val_accuracy"))
+    assert "Nearest to staying was 10: its val_accuracy was level with the leader's at rung 1." in told.sentences
+
+
+def test_a_correlation_of_few_rates_is_a_detail() -> None:
+    """The page and JSON have it; with 5 rates trained in full the summary, too."""
+    for gone, several in (((0.001, 1000.0), True), ((0.001, 100.0, 1000.0), False)):
+        told = card("elimination", material(stage("rung 1", 3, FIRST, [0.01, 0.1, 1.0, 10.0]), setting(gone)))
+        [line] = [line for line in told.document()["sentences"] if line.startswith("Spearman")]
+        assert (line in told.sentences, line in told.details) == (several, not several)
+
+
+def test_a_heat_map_leaves_dropped_rates_without_a_colour() -> None:
+    """A lost rate has that of the untrained loss."""
+    heats = []
+    for gone in ((0.001, 0.01), ()):
+        runs = [row for width in (16, 64) for row in setting(gone, width=width)]
+        lost = [row | {"status": "diverged", "val_loss": None} if row["learning_rate"] == 1000 else row for row in runs]
+        heats.append({one.axis: one for one in deal(found(lost))}["width"].charts[1])
+    some, none = (heat.data[heat.data["size"] == 16] for heat in heats)
+    assert some["objective"].isna().tolist() == some["dropped"].tolist() == [True, True, *[False] * 5]
+    assert some["objective"].iloc[-1] == pytest.approx(UNTRAINED)
+    assert not none["dropped"].any()
+    assert ["ring" in heat.words for heat in heats] == [True, False]
 
 
 def test_the_table_has_a_row_for_each_setting_and_stage() -> None:

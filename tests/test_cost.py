@@ -192,3 +192,10 @@ def test_the_sentences_tell_which_value_of_which_curve_is_meant() -> None:
 
 def test_nothing_is_said_where_the_best_rate_has_no_cost() -> None:
     assert sentences([3.0, NEVER], 1) == []
+
+
+def test_nothing_is_said_where_the_best_rate_learned_nothing() -> None:
+    """An untrained network is at the target already, or chance is."""
+    assert sentences([0.0, 3.0], 0) == []
+    for diagnosis, some in (("collapsed", False), ("unstable", False), ("good", True)):
+        assert bool(sentences([2.0, 3.0], 0, diagnosis=diagnosis)) == some

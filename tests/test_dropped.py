@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,7 +22,7 @@ from lrsweep.vocabulary import STOPPED
 GRID = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 LOSSES = {0.001: 1.0, 0.01: 0.5, 0.1: 0.1, 1.0: 0.4, 10.0: 1.2}
 RUNG = 3
-WHY = "rank 5 of 6; 3 go on"
+WHY = "rank 5 of 6; the best 3 go on"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -204,6 +205,25 @@ def test_what_is_dropped_is_not_shaded_as_failing() -> None:
     assert all(min(x) > 10 for x in shades(picture))
     [picture] = variants(shown(on_a_sample()), "objective")
     assert not shades(picture)
+
+
+def test_the_heat_map_has_rings_in_the_cells_of_dropped_rates() -> None:
+    runs = [setting(at_rung=[0.001, 10.0], width=16), setting(width=64)]
+    page_of = shown(searched(*runs))
+    pictures = [one for name in page_of.all("figure") for one in variants(page_of, name.attributes["id"])]
+    [heat] = [one for one in pictures if any(trace["type"] == "heatmap" for trace in one["data"])]
+    cells, rings = heat["data"]
+    assert [(x, y) for x, y in zip(rings["x"], rings["y"], strict=True)] == [(0, 0), (0, 4)]
+    assert [row[0] is None for row in cells["z"]] == [True, False, False, False, True, False]
+    assert rings["hovertext"][1].endswith("dropped early")
+    assert [mark["name"] for mark in heat["marks"]] == ["dropped early"]
+
+
+def test_the_sample_is_among_the_files(tmp_path: Path) -> None:
+    for there in (False, True):
+        text = printed(replace(both_ends(), folder=str(tmp_path)))
+        assert ("sample/" in text) == there
+        (tmp_path / "sample").mkdir(exist_ok=True)
 
 
 def test_lines_of_the_curves_end_with_a_sign() -> None:

@@ -97,7 +97,7 @@ def test_a_trial_in_which_all_runs_are_lost_keeps_its_shape() -> None:
 def test_one_in_factor_goes_on_and_the_others_hear_why() -> None:
     decisions = halved(made_up([9, 8, 7, 6, 1, 2, 3, 4, 5]), Halving(3, guard=0))
     assert kept(decisions) == [4, 5, 6]
-    assert decisions[0].reason == "rank 9 of 9, 9 times the leader's loss; 3 go on"
+    assert decisions[0].reason == "rank 9 of 9, 9 times the leader's loss; the best 3 go on"
     assert [decision.rank for decision in decisions] == [9, 8, 7, 6, 1, 2, 3, 4, 5]
     assert [decision.margin for decision in decisions] == pytest.approx([9, 8, 7, 6, 1, 2, 3, 4, 5])
 
@@ -105,8 +105,21 @@ def test_one_in_factor_goes_on_and_the_others_hear_why() -> None:
 def test_of_scores_the_highest_goes_on() -> None:
     decisions = halved(made_up([0.5, 0.9, 0.8], lower_is_better=False), Halving(3, guard=0))
     assert kept(decisions) == [1]
-    assert decisions[0].reason == "rank 3 of 3, 0.4 below the leader; 1 goes on"
+    assert decisions[0].reason == "rank 3 of 3, 0.4 below the leader; the best one goes on"
     assert decisions[2].margin == pytest.approx(0.1)
+
+
+def test_rates_that_are_level_with_the_leader_are_said_to_be() -> None:
+    losses = halved(made_up([1.0, 1.004, 1.006]), Halving(3, guard=0))
+    scores = halved(made_up([0.9, 0.9, 0.899], lower_is_better=False), Halving(3, guard=0))
+    assert [one.reason for one in losses[1:]] == [
+        "rank 2 of 3, within 1% of the leader's loss; the best one goes on",
+        "rank 3 of 3, 1.01 times the leader's loss; the best one goes on",
+    ]
+    assert [one.reason for one in scores[1:]] == [
+        "rank 2 of 3, level with the leader; the best one goes on",
+        "rank 3 of 3, 0.001 below the leader; the best one goes on",
+    ]
 
 
 def test_stable_rates_within_the_guard_stay_and_no_others() -> None:
@@ -130,7 +143,7 @@ def test_a_lost_seed_is_behind_every_rate_without_and_ends_the_guard() -> None:
     decisions = halved(made_up([[1, 1], [0.1, LOST], [5, 5]]), Halving(3, guard=3))
     assert [decision.rank for decision in decisions] == [1, 3, 2]
     assert kept(decisions) == [0, 2]
-    assert decisions[1].reason == "rank 3 of 3, 1 of 2 seeds lost; 1 goes on"
+    assert decisions[1].reason == "rank 3 of 3, 1 of 2 seeds lost; the best one goes on"
     assert (decisions[1].value, decisions[1].margin) == (math.inf, None)
 
 
@@ -142,7 +155,7 @@ def test_rates_are_ranked_by_their_means_and_equal_ones_the_lower_first() -> Non
 
 def test_nothing_is_so_many_times_a_loss_of_zero() -> None:
     decisions = halved(made_up([0, 1]), Halving(guard=0))
-    assert (decisions[1].margin, decisions[1].reason) == (None, "rank 2 of 2; 1 goes on")
+    assert (decisions[1].margin, decisions[1].reason) == (None, "rank 2 of 2; the best one goes on")
 
 
 def test_a_stable_rate_that_can_catch_up_stays_where_validation_decides() -> None:

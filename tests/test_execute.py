@@ -321,3 +321,13 @@ def test_the_deadline_ends_workers_in_the_middle_of_a_stack() -> None:
         pool.deadline = time.perf_counter() + 0.1
         assert not flat(pool.train([stack_of(1, epochs=1_000_000)]))
         assert not workers_alive()
+
+
+def test_ctrl_c_reaches_no_worker_that_is_still_starting() -> None:
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.1,))
+    with execute.bare_surroundings():
+        process.start()
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGINT)
+    process.join(30)
+    assert process.exitcode == 0

@@ -38,10 +38,18 @@ def test_a_sweep_that_asks_for_none_of_it_has_no_outlook(tmp_path: Path) -> None
             "elimination: {screen: {seeds: 2}}\nblocks: [{seeds: 1, width: 2}, {width: 3, learning_rate: [0.1, 1]}]",
             13 + 4,
         ),
+        # Seeds that some rates are without are not compared, and tell nothing.
+        ("elimination: {screen: {seeds: 2}}\nblocks: [{seeds: [1, 2]}, {seeds: [2, 3], learning_rate: [2, 3]}]", 15),
+        ("elimination: {screen: {subset: 60, epochs: 3}}\nepochs: [3, 4]\nseeds: 1", 13),
     ],
 )
 def test_the_sample_has_the_first_seeds_of_each_setting(tmp_path: Path, text: str, runs: int) -> None:
     assert told(planned(tmp_path, GRID + text))["screen"]["runs"] == runs
+
+
+def test_the_sample_is_told_with_no_more_than_the_runs_have(tmp_path: Path) -> None:
+    found = told(planned(tmp_path, f"{GRID}elimination: {{screen: {{seeds: 9, epochs: 100}}}}\nseeds: 3\nepochs: 16"))
+    assert (found["screen"]["seeds"], found["screen"]["epochs"], found["screen"]["runs"]) == (3, 16, 39)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,8 @@ def test_refining_adds_its_rates_to_every_setting(tmp_path: Path) -> None:
         ("elimination: {screen: {subset: 1.0, epochs: 20}}", (2, 23), "elimination.screen: the sample has all rows and "
          "epochs of the runs, so that it saves nothing; lower its subset or epochs"),
         ("elimination: {screen: {subset: 60, epochs: 20}}", (2, 23), "elimination.screen: .*"),
+        ("elimination: {screen: {subset: 2}}", (2, 32), "elimination.screen: the sample has 2 rows, but there are 3 "
+         "classes; raise its subset"),
     ],
 )  # fmt: skip
 def test_what_could_never_drop_a_rate_is_a_mistake(
@@ -158,6 +168,18 @@ def test_the_plan_tells_what_may_be_dropped_and_added() -> None:
         "  about  21 s in full with 2 workers (timed here: 3 steps of 2 shapes)",
         "         4.2 MB on disk",
     ]
+
+
+def test_a_sample_that_is_trained_is_not_told() -> None:
+    file = io.StringIO()
+    print_plan(PLAN | {"search": SEARCH, "sampling": False}, Console(file=file, width=80))
+    assert file.getvalue().splitlines()[4].startswith("  rungs ")
+
+
+def test_the_plan_tells_how_many_of_the_runs_that_are_done_were_dropped() -> None:
+    file = io.StringIO()
+    print_plan(PLAN | {"dropped": 1}, Console(file=file, width=80))
+    assert f"done {PLAN['counts']['done']} (dropped 1)   new" in file.getvalue()
 
 
 def test_the_plan_tells_of_runs_that_were_added() -> None:

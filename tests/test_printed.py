@@ -33,6 +33,8 @@ PLAN = {
     "counts": {"done": 4, "new": 50, "stale": 7, "failed": 1},
     "search": None,
     "added": 0,
+    "dropped": 0,
+    "sampling": True,
     "stacks": 6,
     "largest_stack": 9,
     "seconds": 21.3,

@@ -72,6 +72,7 @@ def test_with_one_setting_it_gives_the_rates() -> None:
 
 def test_above_is_told_as_well() -> None:
     assert "0.5 decades above it" in card(row((0.0005, 0.00316)), sweep=[ADAM]).title
+    assert "is just above it" in card(row((0.0005, 0.0099)), sweep=[ADAM]).title
 
 
 def test_a_sweep_of_the_interval_alone_says_nothing_of_it() -> None:

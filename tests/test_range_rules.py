@@ -157,9 +157,12 @@ def test_a_ramp_stops_at_four_times_the_best_or_before_what_is_not_finite(losses
     assert stopped(np.array(losses)) == count
 
 
-@pytest.mark.parametrize(("rule", "first", "last"), [("minimum", 20, -5), ("lightning", 10, -1), ("slide", 20, -5)])
+@pytest.mark.parametrize(
+    ("rule", "first", "last"),
+    [("minimum", 20, -5), ("slide", 20, -5), ("pytorch_lr_finder", 10, -5), ("lightning", 10, -1)],
+)
 def test_the_cut_is_that_of_the_library(rule: str, first: int, last: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenth of the ramp's steps and 5 of those met; but 10 and 1 in Lightning."""
+    """A tenth of the steps and the last 5 met in fastai; 10 and 5 in pytorch-lr-finder, 10 and 1 in Lightning."""
     seen = []
     spy = range_rules.Rule(lambda rates, losses: seen.append((rates, losses)), RULES[rule].start, RULES[rule].end)
     monkeypatch.setitem(RULES, rule, spy)

@@ -1,45 +1,20 @@
-"""The range test finds its landmarks without lag, tells nothing of hopeless ramps, and says how far to trust it."""
+"""The range test finds its landmarks without lag, keeps within its ramp, and tells nothing of hopeless ones."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
+from ramps_made_up import RATES, STAY, X, noisy, ramp_of, told_of
 
 from lrsweep.analysis import ranges
 from lrsweep.analysis.range_rules import DIVERGED
-from lrsweep.analysis.ranges import RULES, RangeTest, confirmation, document, range_test, trust
+from lrsweep.analysis.range_trust import document, trust
+from lrsweep.analysis.ranges import RULES, range_test
 from lrsweep.vocabulary import Array
-
-RATES = np.geomspace(1e-7, 10, 100)
-X = np.log10(RATES)
-STAY = 99 / 8 / math.log(10)
-"""What a ramp goes until it gets to a rate, in steps at that rate: the sum of a geometric series of 99 steps over 8
-decades is rate / (1 - 1/q), and nearly rate / ln q."""
-
-
-def ramp_of(fall: float = -2.2, rise: float = -0.3, depth: float = 1.6) -> Array:
-    """A loss (T,) from 2.3 that has done half of its fall at 10^fall and has come back at about 10^rise."""
-    down = depth / (1 + np.exp(-4 * (X - fall)))
-    return 2.3 - down + depth * 10 ** (2 * (X - rise))
-
-
-def told_of(*losses: Array, steps: float = 300, **how: Any) -> RangeTest:
-    """The range test of ramps, one for each seed."""
-    return range_test({"width": 16}, RATES, np.stack(losses), range(len(losses)), steps, **how)
-
-
-def noisy(losses: Array, seed: int, deviation: float = 0.1) -> Array:
-    """The losses (T,) as batches tell them."""
-    random = np.random.default_rng(seed)
-    told: Array = losses * np.exp(deviation * random.standard_normal(losses.shape))
-    return told
-
 
 # Smoothing
 
@@ -117,23 +92,67 @@ def test_a_crossing_lies_between_two_places() -> None:
     assert ranges.crossing(x, np.array([-3.0, -2.0, -1.0])) is None
 
 
-@pytest.mark.parametrize("steps", [30.0, 300.0, 30_000.0])
+@pytest.mark.parametrize("steps", [60.0, 300.0, 30_000.0])
 def test_the_interval_is_the_landmarks_times_powers_of_the_length(steps: float) -> None:
     test = told_of(ramp_of(-3.0, -0.3), steps=steps)
     assert test.interval is not None
     assert test.suggestion is not None
     low, high = test.interval
-    assert math.log10(low) == pytest.approx(math.log10(10e-3 * STAY / steps), abs=0.06)
-    assert math.log10(high) == pytest.approx(math.log10(1.6 * 10**-0.3 * math.sqrt(STAY / steps)), abs=0.06)
-    assert math.log10(test.suggestion) == pytest.approx(0.575 * math.log10(low) + 0.425 * math.log10(high))
+    assert math.log10(low) == pytest.approx(math.log10(10e-3 * STAY / steps), abs=0.08)
+    assert math.log10(high) == pytest.approx(math.log10(1.6 * 10**-0.3 * math.sqrt(STAY / steps)), abs=0.08)
+    assert math.log10(test.suggestion) == pytest.approx(0.575 * math.log10(low) + 0.425 * math.log10(high), abs=0.05)
 
 
 def test_an_interval_is_a_decade_at_least_below_the_upper_end() -> None:
-    """In very few steps a run would have to go faster than is stable."""
-    few = told_of(ramp_of(), steps=2).interval
-    assert few is not None
-    assert few[1] / few[0] == pytest.approx(10)
-    assert math.log10(few[1]) == pytest.approx(math.log10(1.6 * 10**-0.3 * math.sqrt(STAY / 2)), abs=0.06)
+    """Where the ramp falls late, runs would have to go faster than is stable."""
+    narrow = told_of(ramp_of(-0.8, -0.3), steps=60).interval
+    assert narrow is not None
+    assert narrow[1] / narrow[0] == pytest.approx(10, rel=0.12)
+    assert math.log10(narrow[1]) == pytest.approx(math.log10(1.6 * 10**-0.3 * math.sqrt(STAY / 60)), abs=0.08)
+
+
+@pytest.mark.parametrize("rise", [-0.3, 0.55, 2.0])
+def test_however_few_the_steps_no_end_is_beyond_where_the_ramp_falls_and_breaks(rise: float) -> None:
+    """With as many as it takes the ends are those landmarks, and with fewer no others; the ramp ends at 10."""
+    losses = ramp_of(rise=rise)
+    for steps in (0.5, 1.0, 4.0, 12.0):
+        test = told_of(losses, steps=steps)
+        assert test.interval is not None
+        low, high = test.interval
+        assert high <= min(10.0, 10 ** (rise + 0.02))
+        assert math.log10(high) == pytest.approx(min(rise, 1.0), abs=0.06)
+        assert math.log10(low) == pytest.approx(-2.2, abs=0.08)
+        assert low < test.suggestion < high  # type: ignore[operator]
+
+
+def test_runs_that_are_too_short_for_the_ramp_are_doubted() -> None:
+    """Shorter than ten of its stays at a rate: 54 steps."""
+    told = {steps: told_of(ramp_of(), ramp_of(), steps=steps).doubts for steps in (4.0, 53.0, 54.0)}
+    said = "the runs go 4 steps, and the ramp can tell of 54 or more: the interval is extrapolated"
+    assert told[4.0] == (said,)
+    assert told[53.0] == (said.replace("go 4", "go 53"),)
+    assert told[54.0] == ()
+
+
+def test_the_ends_are_what_is_shown_of_them_and_hold_the_exact_ones() -> None:
+    for seed in range(20):
+        test = told_of(noisy(ramp_of(), seed))
+        assert test.interval is not None
+        assert test.landmarks is not None
+        low, high = test.interval
+        exact = test.landmarks.interval(300 / ranges.stay(X))
+        assert [low, high] == [float(f"{low:.2g}"), float(f"{high:.2g}")]
+        assert math.log10(low) <= exact[0] + 1e-9 < math.log10(low) + 0.042
+        assert math.log10(high) >= exact[1] - 1e-9 > math.log10(high) - 0.042
+
+
+@pytest.mark.parametrize("power", [-9, -7, -3, 0, 1, 5])
+def test_a_rate_of_two_digits_is_not_rounded_further(power: int) -> None:
+    for i in range(10, 100):
+        rate = float(f"{i}e{power}")
+        assert ranges.two_digits(rate, math.floor) == ranges.two_digits(rate, math.ceil) == rate
+        assert ranges.two_digits(1.0001 * rate, math.floor) == rate
+        assert ranges.two_digits(0.9999 * rate, math.ceil) == rate
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
@@ -198,6 +217,22 @@ def test_the_band_is_that_of_the_suggestions_of_single_seeds() -> None:
     assert low == pytest.approx(math.log10(alone) - 0.24, abs=0.02)
 
 
+def test_the_band_holds_the_suggestion() -> None:
+    """Also of seeds whose mean tells another rate than any of them: it has the depth of none."""
+    for seed in range(20):
+        test = told_of(*(noisy(ramp_of(depth=0.9), 3 * seed + i, 0.2) for i in range(3)))
+        assert test.seed_band is not None
+        assert test.seed_band[0] <= test.suggestion <= test.seed_band[1]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("losses", [[ramp_of()], [ramp_of(), np.full(100, 2.3), np.full(100, 2.3)]])
+def test_one_seed_has_no_band(losses: list[Array]) -> None:
+    test = told_of(*losses)
+    assert test.suggestion is not None
+    assert test.seed_band is None
+    assert test.doubts
+
+
 def test_the_rules_are_read_off_the_mean_and_disagree_by_their_spread() -> None:
     test = told_of(*(noisy(ramp_of(), seed) for seed in range(3)))
     assert tuple(test.rules) == RULES
@@ -214,14 +249,26 @@ HOPELESS: dict[str, tuple[Callable[[int], Array], str]] = {
     "noise": (lambda seed: noisy(FLAT, seed, 0.3), "flat"),
     "zero": (lambda seed: 0 * FLAT, "flat"),
     "never falls": (lambda seed: noisy(FLAT, seed, 0.01) * (1 + 10 ** (X + 1)), "never falls"),
+    "never falls, and breaks near the start": (
+        lambda seed: noisy(FLAT, seed, 0.01) * (1 + 10 ** (X + 5)),
+        "start the ramp lower",
+    ),
     "diverges at once": (lambda seed: noisy(FLAT * 10 ** np.arange(100.0), seed), "diverges at once"),
     "not finite at once": (lambda seed: np.where(np.arange(100) < 2, 2.3, np.nan), "diverges at once"),
     "not finite after a flat part": (
         lambda seed: np.where(np.arange(100) < 60, noisy(FLAT, seed), np.nan),
         "never falls",
     ),
+    "falls at once": (lambda seed: np.where(np.arange(100) < 1, 2.3, 0.1), "falls with the first steps and no further"),
     "nan from the start": (lambda seed: np.full(100, np.nan), "not finite from the first step on"),
     "inf": (lambda seed: np.full(100, np.inf), "not finite from the first step on"),
+}
+
+
+REMEDIES = {
+    **{"flat": "higher", "noise": "higher", "zero": "higher", "never falls": "finer"},
+    **{"never falls, and breaks near the start": "lower", "diverges at once": "lower", "not finite at once": "lower"},
+    **{"not finite after a flat part": "finer", "falls at once": "lower", "nan from the start": "", "inf": ""},
 }
 
 
@@ -231,6 +278,7 @@ def test_a_hopeless_ramp_has_a_reason_and_nothing_else(kind: str, n_seeds: int) 
     losses, reason = HOPELESS[kind]
     test = told_of(*(losses(seed) for seed in range(n_seeds)))
     assert reason in test.reason
+    assert test.remedy == REMEDIES[kind]
     assert (test.interval, test.suggestion, test.seed_band, test.disagreement_decades) == (None,) * 4
     assert set(test.rules.values()) == {None}
     assert trust(test, None) == ("none", test.reason)
@@ -259,100 +307,6 @@ def test_a_small_fall_is_told_by_more_seeds() -> None:
     together = told_of(*(noisy(shallow, seed, 0.3) for seed in range(10)))
     assert None in alone
     assert together.suggestion is not None
-
-
-# Doubts and trust
-
-
-def test_a_sound_ramp_has_no_doubts() -> None:
-    test = told_of(*(noisy(ramp_of(), seed) for seed in range(3)))
-    assert test.doubts == ()
-    assert trust(test, True) == ("high", "the loss falls and rises again, the seeds agree, and short runs confirm it")
-    assert trust(test, False) == ("low", "short runs did better elsewhere")
-    assert trust(test, None) == ("low", "short runs did not tell")
-
-
-@pytest.mark.parametrize(
-    ("losses", "doubt"),
-    [
-        ([ramp_of(rise=2.0)], "does not rise above its start up to 10"),
-        ([ramp_of(fall=-6.5)], "falls from the first steps on, so the lower end is not seen: start below 1e-07"),
-        ([ramp_of(), FLAT, ramp_of()], "1 of 3 seeds by themselves tell nothing"),
-        ([ramp_of(-4.0, -2.0), ramp_of()], "the seeds' own suggestions lie 1."),
-    ],
-)
-def test_what_is_not_as_it_should_be_is_told_and_lowers_the_trust(losses: list[Array], doubt: str) -> None:
-    test = told_of(*losses)
-    assert test.suggestion is not None
-    [told] = test.doubts
-    assert doubt in told
-    assert trust(test, True) == ("low", told)
-    assert trust(test, False) == ("low", f"short runs did better elsewhere; {told}")
-
-
-# Confirmation
-
-TRIED = [0.001, 0.00333, 0.01, 0.0333, 0.1]
-
-
-@pytest.mark.parametrize(
-    ("means", "verdict"),
-    [
-        ([5, 4, 1, 4, 5], True),
-        ([5, 1, 2, 4, 5], True),
-        ([5, 4, 2, 1, 5], True),
-        ([1, 4, 4, 4, 5], False),
-        ([5, 4, 4, 4, 1], False),
-        ([5, 5, 1.001, 5, 1], None),
-        ([5, np.nan, np.nan, np.nan, 4], False),
-        ([np.nan, np.nan, 5, np.nan, np.nan], True),
-        ([np.nan] * 5, None),
-        ([2] * 5, None),
-    ],
-)
-def test_short_runs_confirm_a_suggestion_or_not(means: list[float], verdict: bool | None) -> None:
-    """Three seeds that scatter by a tenth, the same way at every rate but for a hundredth."""
-    common, own = np.array([-0.1, 0.0, 0.1]), 0.01 * np.random.default_rng(0).standard_normal((5, 3))
-    values = np.array(means)[:, None] + (0 if len(set(means)) == 1 else common + own - own.mean(axis=1, keepdims=True))
-    assert confirmation(TRIED, values, 0.01, lower_is_better=True) is verdict
-    assert confirmation(TRIED, -values, 0.01, lower_is_better=False) is verdict
-
-
-def test_a_rate_that_lost_a_seed_is_worse_than_all_others() -> None:
-    values = np.array([[3.0, 3.0], [3.0, 3.0], [2.0, 2.0], [3.0, 3.0], [1.0, np.nan]])
-    assert confirmation(TRIED, values, 0.01, lower_is_better=True) is True
-    values[2, 0] = np.inf
-    assert confirmation([*TRIED[:1], *TRIED[2:]], values[[0, 2, 3, 4]], 0.01, lower_is_better=True) is None
-
-
-def test_one_seed_confirms_by_its_own_order() -> None:
-    for lowest, verdict in [(0, False), (1, True), (2, True), (3, True), (4, False)]:
-        values = np.where(np.arange(5) == lowest, 1.0, 2.0)[:, None]
-        assert confirmation(TRIED, values, 0.01, lower_is_better=True) is verdict
-
-
-# The document
-
-
-def test_the_document_has_the_keys_of_the_contract_and_nothing_but_plain_values() -> None:
-    test = told_of(*(noisy(ramp_of(), seed) for seed in range(3)))
-    told = document(test, True)
-    assert list(told) == [
-        *("setting", "interval", "suggestion", "rules", "disagreement_decades", "seed_band"),
-        *("confirmed", "trust", "reason"),
-    ]
-    assert told["setting"] == {"width": 16}
-    assert (told["interval"], told["seed_band"]) == ([*test.interval], [*test.seed_band])  # type: ignore[misc]
-    assert (told["confirmed"], told["trust"]) == (True, "high")
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    values = [*told["interval"], *told["seed_band"], told["suggestion"], *told["rules"].values()]
-    assert {type(value) for value in values} == {float}
-
-
-def test_a_group_of_layers_is_part_of_the_setting() -> None:
-    test = told_of(ramp_of(), layers="hidden")
-    assert document(test, None)["setting"] == {"width": 16, "layers": "hidden"}
-    assert document(replace(test, layers=""), None)["setting"] == {"width": 16}
 
 
 def test_the_ceiling_is_where_libraries_call_a_ramp_diverged() -> None:

@@ -6,6 +6,8 @@ Expected numbers are worked out by hand.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from sweeps_made_up import VALLEY, about, answered, document, entries, entry, fr
 
 from lrsweep.analysis.fit import Fit
 from lrsweep.analysis.ranking import rank
-from lrsweep.analysis.recommend import open_edge, recommend
+from lrsweep.analysis.recommend import extendable, open_edge, recommend
 from lrsweep.vocabulary import FAILED
 
 
@@ -171,33 +173,65 @@ def test_a_best_rate_at_the_edge_is_not_bracketed(losses: list[float], edge: str
     assert says in found["advice"]
 
 
+def added(*rates: float, why: str) -> dict[str, Any]:
+    return {"setting": {}, "rates": [*rates], "why": why}
+
+
 @pytest.mark.parametrize(
-    ("missing", "says"),
+    ("rates", "missing", "says"),
     [
-        (0, "so it is not bracketed, as far as extend may go: raise its max_decades (2)."),
-        (1, "so it is not bracketed: add 10."),  # it may not have come to its end
+        ((10.0, 100.0), 0, "so it is not bracketed, as far as extend may go: raise its max_decades (2)."),
+        ((10.0,), 0, "so it is not bracketed, and extending does not help."),  # it had not come to its end
+        ((10.0, 100.0), 1, "so it is not bracketed: add 1000."),  # it may not have come to its end
     ],
 )
-def test_an_edge_that_extending_did_not_leave_is_told_as_that(missing: int, says: str) -> None:
-    runs = frame(rows({0.1: [0.5, 0.6], 1.0: [0.3, 0.4]}))
-    [found] = document(runs, about(runs, extend={"max_decades": 2.0}), missing)["settings"]
+def test_an_edge_that_extending_did_not_leave_is_told_as_that(rates: Sequence[float], missing: int, says: str) -> None:
+    runs = frame(rows({rate: [0.5 / rate, 0.6 / rate] for rate in (0.1, 1.0, *rates)}))
+    told = about(runs, extend={"max_decades": 2.0}, additions=[added(rate, why="extend") for rate in rates])
+    [found] = document(runs, told, missing)["settings"]
     assert says in found["advice"]
 
 
+def test_between_rates_that_do_nothing_and_rates_that_break_extending_farther_is_not_advised() -> None:
+    runs = frame(rows({1e-8: [2.3, 2.3], 1e-7: [2.3, 2.3], 100.0: [None, None]}))
+    [found] = document(runs, about(runs, extend={"max_decades": 2.0}))["settings"]
+    assert "add rates between 1e-07 and 100." in found["advice"]
+    assert "max_decades" not in found["advice"]
+    assert not extendable(found, [1e-8, 1e-7, 100.0], about(runs, extend={"max_decades": 2.0}))
+
+
+SPANS = "The fitted rate's interval spans 1.2 decades; refine asks for 0.2"
+SEEDS = f"{SPANS}, and more rates hardly shorten it: use more seeds."
+
+
 @pytest.mark.parametrize(
-    ("asked", "missing", "says"), [(0.2, 0, True), (2.0, 0, False), (0.2, 1, False), (None, 0, False)]
+    ("asked", "missing", "rates", "says"),
+    [
+        (0.2, 0, [0.01], SEEDS),
+        (0.2, 0, [], f"{SPANS}, but found no rate to add."),
+        (0.2, 0, [0.001, 0.01], f"{SPANS} with no more than 2 rates: raise its max_rates, or use more seeds."),
+        (2.0, 0, [0.01], None),
+        (0.2, 1, [0.01], None),
+        (None, 0, [], None),
+    ],
 )
-def test_where_refining_ends_with_a_long_interval_seeds_are_lacking(
-    asked: float | None, missing: int, says: bool
+def test_why_refining_ended_with_a_long_interval_is_said(
+    asked: float | None, missing: int, rates: Sequence[float], says: str | None
 ) -> None:
-    """The interval of VALLEY spans 1.18 decades."""
+    """The interval of VALLEY spans 1.18 decades. What was added to bracket it does not count."""
     runs = frame(rows(VALLEY))
-    refine = None if asked is None else {"decades": asked, "max_rates": 6}
-    [found] = document(runs, about(runs, refine=refine), missing)["settings"]
-    said = (
-        "The fitted rate's interval spans 1.2 decades; refine asks for 0.2, and more rates hardly shorten it: use more"
-    )
-    assert (said in found["advice"]) == says
+    refine = None if asked is None else {"decades": asked, "max_rates": 2}
+    additions = [added(0.001, 0.1, why="extend"), *[added(rate, why="refine") for rate in rates]]
+    [found] = document(runs, about(runs, refine=refine, additions=additions), missing)["settings"]
+    assert [line for line in found["advice"].split("\n") if "spans" in line] == ([says] if says else [])
+
+
+def test_what_learned_nothing_is_not_called_unrefined() -> None:
+    runs = frame(rows(VALLEY))
+    told = about(runs, refine={"decades": 0.2, "max_rates": 2})
+    for diagnosis, says in (("good", True), ("collapsed", False)):
+        [found] = document(runs, told, diagnosis=diagnosis)["settings"]
+        assert ("spans" in found["advice"]) == says
 
 
 def test_above_a_highest_rate_that_breaks_training_none_are_added() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from lrsweep import finding
 from lrsweep.analysis.findings import grid, union
 from lrsweep.cli import app
+from lrsweep.finding import training
 from lrsweep.plan import make_plan
 from lrsweep.spec import Rates, load_spec, regridded
 from lrsweep.spec.model import Spec
@@ -201,7 +203,7 @@ def test_a_file_that_is_there_stays(folder: Path) -> None:
 def test_nothing_is_written_where_there_is_no_interval(folder: Path) -> None:
     Path("old.yaml").write_text(TEXT)
     said = find("--write", "new.yaml", "--low", "1e-7", "--high", "1e-6")
-    assert said.startswith("new.yaml is not written: no setting has an interval\nNext: lrsweep run old.yaml")
+    assert said == "new.yaml is not written: no setting has an interval\nNext: lrsweep find old.yaml\n"
     assert not Path("new.yaml").exists()
 
 
@@ -223,13 +225,13 @@ def test_blocks_of_an_override_cannot_be_written(folder: Path) -> None:
 
 def test_intervals_that_lie_far_apart_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("old.yaml").write_text(TEXT)
-    tested = finding.range_test
+    tested = training.range_test
 
     def apart(setting: dict[str, str], *others: object) -> object:
         interval = (1e-6, 1e-5) if setting["optimizer"] == "adam" else (1e-1, 1.0)
-        return finding.replace(tested(setting, *others), interval=interval, suggestion=0.01)  # type: ignore[arg-type, type-var]
+        return replace(tested(setting, *others), interval=interval, suggestion=0.01)  # type: ignore[arg-type, type-var]
 
-    monkeypatch.setattr(finding, "range_test", apart)
+    monkeypatch.setattr(training, "range_test", apart)
     said = find("--write", "new.yaml")
     assert "with grids of their own by optimizer the sweep takes 20% of the runs" in said
     assert "-o optimizer=momentum" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from search_cases import SEARCHES, TEXT, Broken, broken_at, course, rows_by_id, 
 
 from lrsweep import execute, sweep
 from lrsweep.live import View
+from lrsweep.search import known, work
 from lrsweep.search import search as search_module
-from lrsweep.search import work
 from lrsweep.vocabulary import Data, Outcome, Stack
 
 HALVING = SEARCHES["epochs"]
@@ -70,6 +71,16 @@ def test_a_plan_of_a_finished_search_has_nothing_to_do(spec: Path, search: str) 
     folder = run(spec, overrides=SEARCHES[search]).folder
     counts = sweep.plan(spec, results=folder.parent, overrides=SEARCHES[search], workers=0).counts()
     assert counts == {"done": len(table(folder / "runs.csv")), "new": 0, "stale": 0, "failed": 0}
+
+
+def test_a_plan_tells_of_samples_until_they_are_trained_and_of_runs_that_were_dropped(spec: Path) -> None:
+    def told() -> tuple[bool, int]:
+        found = sweep.plan(spec, results=spec.parent / "results", overrides=SEARCHES["screen"], workers=0).document()
+        return found["sampling"], found["dropped"]
+
+    assert told() == (True, 0)
+    stopped = run(spec, overrides=SEARCHES["screen"]).answer.counts["stopped"]
+    assert told() == (False, stopped)
 
 
 # Survivors, and those who are stopped
@@ -200,10 +211,39 @@ def test_a_report_of_half_a_search_tells_what_is_left(spec: Path, monkeypatch: p
     assert answer.counts["new"] > 0
 
 
-def test_races_in_batches_come_to_the_same(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = views(run(spec, "a", overrides=SEARCHES["both"]).folder)
+def test_races_in_batches_hold_fewer_pauses_and_come_to_the_same(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = noted(monkeypatch)
+    usual, most = views(run(spec, "a", overrides=SEARCHES["both"]).folder), max(held)
     monkeypatch.setattr(search_module, "RACING_BYTES", 1)
+    held.clear()
     assert views(run(spec, "b", overrides=SEARCHES["both"]).folder) == usual
+    assert 0 < max(held) < most
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_race_that_is_too_large_holds_some_of_its_pauses_and_comes_to_the_same(
+    spec: Path, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = noted(monkeypatch)
+    usual, most = views(run(spec, "a", overrides=HALVING).folder), max(held)
+    monkeypatch.setattr(known, "RACING_BYTES", share * most)
+    held.clear()
+    assert views(run(spec, "b", overrides=HALVING).folder) == usual
+    assert (max(held) > 0, max(held) <= share * most) == (share > 0, True)
+
+
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of all pauses in memory, whenever outcomes came in."""
+    held, real = [0], known.Known.add
+
+    def add(self: known.Known, outcomes: Iterable[Outcome]) -> None:
+        real(self, outcomes)
+        pauses = [one.pause for one in self.paused.values() if one.pause]
+        held.append(sum(array.nbytes for pause in pauses for array in (pause.curve, pause.params, *pause.state)))
+        assert self.held == held[-1]
+
+    monkeypatch.setattr(known.Known, "add", add)
+    return held
 
 
 @pytest.mark.parametrize("search", ["both", "subset"])
@@ -223,10 +263,15 @@ def test_where_stacking_is_not_exact_races_come_to_the_same(
     assert (views(run(spec, "b", overrides=SEARCHES[search]).folder), {*sizes}) == (usual, {1})
 
 
-def test_rates_without_a_common_seed_do_not_race(spec: Path) -> None:
+def test_rates_without_a_common_seed_do_not_race(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec.write_text(BLOCKS)
-    answer = run(spec, overrides=HALVING).answer
+    answer = run(spec, overrides=HALVING, view=View(quiet=False)).answer
     assert (answer.counts["finished"], answer.counts["stopped"], answer.decisions) == (8, 0, None)
+    _, *lines = capsys.readouterr().err.splitlines()
+    assert lines == ["sgd: its rates share no seed, so that all are trained in full"]
+    run(spec, overrides=HALVING, view=View(quiet=False))
+    run(spec, "plain", view=View(quiet=False))
+    assert "share" not in capsys.readouterr().err
 
 
 def test_rates_race_on_the_seeds_that_all_have(spec: Path) -> None:
@@ -244,7 +289,7 @@ def test_rates_race_on_the_seeds_that_all_have(spec: Path) -> None:
         ("screen", [r"screened 22 rates on 45 rows, 2 epochs: \d+ go on"]),
         (
             "epochs",
-            [r"rung 1 of 2 \(1 epoch\): 22 rates: \d+ go on", r"rung 2 of 2 \(3 epochs\): \d+ rates: \d+ go on"],
+            [r"rung 1 of 2 \(1 epoch\): \d+ of 22 rates go on", r"rung 2 of 2 \(3 epochs\): \d+ of \d+ rates go on"],
         ),
         (
             "extend",
@@ -268,6 +313,24 @@ def test_a_line_is_said_of_every_stage(
     assert re.fullmatch(r"small  (\d\d) runs: \1 done, 0 to train\n", capsys.readouterr().err)
 
 
+def test_a_resumed_search_tells_nothing_that_it_told_before(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = [*SEARCHES["both"], "learning_rate={log: [0.01, 0.1], per_decade: 2}"]
+    run(spec, overrides=own)
+    run(spec, overrides=[*own, "extend=true"], view=View(quiet=False))
+    _, *lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all(line.startswith("extended ") for line in lines), lines
+
+
+def test_what_is_added_names_the_dataset_where_there_are_several(
+    spec: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["dataset=[iris, wine]", "width=4", "learning_rate=[0.01, 0.03]", "seeds=1"]
+    run(spec, overrides=[*own, "extend=true"], view=View(quiet=False))
+    _, *lines = capsys.readouterr().err.splitlines()
+    assert {line.partition(" beyond ")[0] for line in lines} == {"extended sgd on iris", "extended sgd on wine"}
+
+
 def test_what_was_spent_is_what_was_trained(spec: Path) -> None:
     """By hand: the examples of all runs and samples, over those of the grid in full."""
     whole = {row["run_id"]: int(row["examples_seen"]) for row in table(run(spec, "a").folder / "runs.csv")}
@@ -278,3 +341,13 @@ def test_what_was_spent_is_what_was_trained(spec: Path) -> None:
     told = json.loads((result.folder / "recommendation.json").read_text())["spent"]
     assert told == pytest.approx(seen / full, rel=1e-5)
     assert "spent" not in json.loads((spec.parent / "a" / "small" / "recommendation.json").read_text())
+
+
+def test_samples_of_an_earlier_elimination_are_not_counted_as_spent(spec: Path) -> None:
+    run(spec, overrides=SEARCHES["screen"])
+    result = run(spec, overrides=HALVING)
+    rows = table(result.folder / "runs.csv")
+    whole = {row["run_id"]: int(row["examples_seen"]) for row in table(run(spec, "a").folder / "runs.csv")}
+    seen = sum(int(row["examples_seen"]) for row in rows)
+    full = sum(9 * 90 if row["status"] == "stopped" else whole[row["run_id"]] for row in rows)
+    assert result.answer.spent == pytest.approx(seen / full)

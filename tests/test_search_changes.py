@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from search_cases import NARROW, SEARCHES, TEXT, Broken, broken_at, course, rows_by_id, run, samples_of, table, views
 
-from lrsweep import sweep
+from lrsweep import execute, sweep
 from lrsweep.analysis.elimination import Decision, Trial
-from lrsweep.search import stages
+from lrsweep.live import View
+from lrsweep.search import Known, stages
+from lrsweep.store import DATABASE, Store
 
 HALVING = SEARCHES["epochs"]
 
@@ -46,6 +52,55 @@ def test_a_weaker_elimination_trains_what_it_keeps(spec: Path) -> None:
     usual = views(run(spec, "a", overrides=weak).folder)
     run(spec, "b", overrides=HALVING)
     assert views(run(spec, "b", overrides=weak).folder) == usual
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [("screen", "epochs"), ("epochs", "screen"), ("subset", "epochs"), ("both", "epochs")],
+)
+def test_what_another_elimination_stopped_is_open_until_it_is_decided_again(
+    spec: Path, before: str, now: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = run(spec, overrides=SEARCHES[before]).answer.counts["stopped"]
+    counts = sweep.plan(spec, results=spec.parent / "results", overrides=SEARCHES[now], workers=0).counts()
+    assert counts == {"done": 44 - stopped, "new": stopped, "stale": 0, "failed": 0}
+    result = run(spec, overrides=SEARCHES[now], view=View(quiet=False))
+    begun, said, *_ = capsys.readouterr().err.splitlines()
+    assert begun == f"small  44 runs: {44 - stopped} done, {stopped} to train"
+    assert said == f"{stopped} of these were stopped before, and are trained only if they are kept now"
+    assert result.trained <= stopped
+
+
+def test_a_plan_is_of_one_moment_though_a_sweep_forgets_runs_meanwhile(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run(spec, overrides=HALVING).folder
+    real, tried = sweep.Search, []
+
+    def meanwhile(*known: Any) -> sweep.Search:
+        with closing(sqlite3.connect(folder / DATABASE, timeout=0)) as other:
+            tried.append(other)
+            with contextlib.suppress(sqlite3.OperationalError), other:  # it has to wait
+                other.execute("DELETE FROM runs WHERE status = 'stopped'")
+        return real(*known)
+
+    monkeypatch.setattr(sweep, "Search", meanwhile)
+    counts = sweep.plan(spec, results=folder.parent, overrides=HALVING, workers=0).counts()
+    assert (len(tried), counts["done"], counts["new"]) == (1, 44, 0)
+
+
+def test_a_changed_search_that_is_broken_off_goes_on_to_the_same_bytes(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = ["elimination={screen: {subset: 0.4, epochs: 3}, halving: {min: 2, guard: 1}}", "extend=true"]
+    run(spec, overrides=HALVING)
+    with broken_at(0, monkeypatch) as count:
+        usual = views(run(spec, overrides=now).folder)
+    for number in range(4, count[0] + 1, 4):
+        run(spec, f"broken-{number}", overrides=HALVING)
+        with broken_at(number, monkeypatch), pytest.raises(Broken):
+            run(spec, f"broken-{number}", overrides=now)
+        assert views(run(spec, f"broken-{number}", overrides=now).folder) == usual, number
 
 
 def test_a_stronger_elimination_throws_nothing_away(spec: Path) -> None:
@@ -118,6 +173,38 @@ def test_without_extending_added_rates_are_stale(spec: Path) -> None:
     assert (again.trained, again.answer.counts["stale"], len(again.runs)) == (0, 0, len(extended.runs))
 
 
+BREAKING = ["learning_rate=[1e-5, 1e5, 1e6]", "epochs=3", "width=4", "extend=true"]
+GUARDLESS = "elimination={halving: {factor: 3, min: 1, guard: 0}}"
+
+
+def test_rates_are_not_extended_beyond_those_that_diverged_though_halving_dropped_them(spec: Path) -> None:
+    assert run(spec, "plain", overrides=BREAKING).answer.about["additions"] == []
+    halved = run(spec, overrides=[*BREAKING, GUARDLESS])
+    dropped = {row["learning_rate"] for row in table(halved.folder / "elimination.csv") if row["kept"] == "false"}
+    assert (dropped, halved.answer.about["additions"]) == ({"100000.0", "1000000.0"}, [])
+
+
+def test_a_run_has_diverged_by_its_last_epoch_and_not_before(spec: Path) -> None:
+    folder = run(spec).folder
+    rows = table(folder / "runs.csv")
+    with Store.open(folder) as store:
+        known = Known(store)
+        for row in rows:
+            last = int(row["epochs_done"])
+            by_then, before = known.diverged(row["run_id"], last), known.diverged(row["run_id"], last - 1)
+            assert (by_then, before) == (row["status"] == "diverged", False)
+    assert "diverged" in {row["status"] for row in rows}
+
+
+@pytest.mark.parametrize("search", ["screen", "epochs", "subset", "both"])
+def test_what_is_added_does_not_depend_on_what_was_trained_in_full_before(spec: Path, search: str) -> None:
+    """Without elimination more runs diverge: at rates that a rung stops before, or that a sample drops."""
+    own = [*SEARCHES[search], "extend=true", "refine={decades: 0.1, max_rates: 2}"]
+    fresh = run(spec, "a", overrides=own)
+    assert run(spec, "b").answer.counts["diverged"] > fresh.answer.counts["diverged"]
+    assert run(spec, "b", overrides=own).answer.about["additions"] == fresh.answer.about["additions"]
+
+
 @pytest.fixture
 def cautious(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A sweep whose sample drops all rates above 0.1, the best ones among them, so that extending takes them up."""
@@ -154,3 +241,20 @@ def test_what_was_taken_up_changes_no_decision(
         with broken_at(number, monkeypatch), pytest.raises(Broken):
             run(spec, f"broken-{number}", overrides=cautious)
         assert views(run(spec, f"broken-{number}", overrides=cautious).folder) == usual, number
+
+
+def test_what_is_taken_up_is_missing_until_it_is_trained(
+    spec: Path, cautious: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = 0
+    for n_stacks in range(1, 40):
+        left = iter([1.0] * n_stacks)
+        monkeypatch.setattr(execute, "left", lambda deadline, left=left: next(left, 0.0))
+        answer = run(spec, "b", overrides=cautious, time_limit=3).answer
+        if answer.about["additions"]:
+            again = sweep.plan(spec, results=spec.parent / "b", overrides=cautious, workers=0).counts()
+            assert answer.counts["new"] == again["new"]
+            cut += answer.counts["new"] > 0
+        if answer.about["additions"] and not answer.counts["new"]:
+            break
+    assert cut

@@ -58,6 +58,14 @@ def test_a_sample_as_large_as_the_run_is_no_stage(tmp_path: Path) -> None:
     assert [*stages(one, Elimination(Screen(0.1, 3, 2)))] == []
 
 
+@pytest.mark.parametrize(("batch", "subset", "rows"), [("full", 0.1, 108), ("2000", 0.1, 108), ("32", 1060, 1060)])
+def test_fewer_rows_are_a_sample_though_they_make_as_many_steps(
+    tmp_path: Path, batch: str, subset: float, rows: int
+) -> None:
+    (screen,) = stages(planned(tmp_path, "epochs=3", f"batch_size={batch}"), Elimination(Screen(subset, 3, 2)))
+    assert (screen.n_train, screen.share) == (rows, 1)
+
+
 def test_the_shares_of_stages_are_of_steps(tmp_path: Path) -> None:
     """By hand: 34 steps an epoch; 108 rows make 4 steps, 300 rows 10."""
     screen, first, *_ = stages(planned(tmp_path), Elimination(Screen(0.1, 3, 2), Halving(3, "epochs", 2)))

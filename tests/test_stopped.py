@@ -21,7 +21,7 @@ from lrsweep.analysis.profiles import profiles
 from lrsweep.analysis.ranking import rank
 from lrsweep.vocabulary import DIVERGED, FAILED, STOPPED
 
-REASON = "rank 9 of 9; 3 go on"
+REASON = "rank 9 of 9; the best 3 go on"
 MEASURED = ("val_loss", "val_accuracy", "train_loss", "initial_loss", "test_loss", "test_accuracy")
 
 
@@ -159,10 +159,17 @@ def test_a_neighbour_dropped_on_a_sample_is_doubted() -> None:
 
 def test_what_stands_on_a_rung_alone_is_said() -> None:
     text = advice(valley(c=3, d=1))
-    assert "No rate above the best was trained to its end: that 0.1 is worse is what its first 3 epochs tell." in text
+    said = "No rate above the best was trained to its end: that 0.1 is no better is what its first 3 epochs tell."
+    assert said in text
     assert "dropped" not in text
     assert "to its end" not in advice(valley(c=3))  # 1 was
-    assert "that 0.001 is worse is what its first epoch tells." in advice(valley(a=1))
+    assert "that 0.001 is no better is what its first epoch tells." in advice(valley(a=1))
+
+
+def test_whether_a_dropped_neighbour_ties_is_not_said() -> None:
+    assert "no neighbour ties with it" in advice(valley(d=3))
+    for dropped in ({"a": 3}, {"c": 3, "d": 3}, {"a": 3, "c": 3, "d": 3}):
+        assert "neighbour" not in advice(valley(**dropped))
 
 
 def test_a_stopped_rate_beyond_it_brackets_the_best() -> None:

@@ -20,6 +20,7 @@ import pytest
 from lrsweep import execute, plan, sweep
 from lrsweep.result import write_page
 from lrsweep.search import View, Wave, work
+from lrsweep.store import Store
 from lrsweep.vocabulary import BusyError, Data, Outcome, SpecError, Stack, StoreError, json_text
 
 TEXT = """\
@@ -392,6 +393,15 @@ def test_a_report_of_nothing_says_what_there_is(spec: Path) -> None:
     results = run(spec).folder.parent
     with pytest.raises(StoreError, match="there are small"):
         sweep.report("other", results=results)
+
+
+def test_a_report_of_a_folder_without_a_plan_says_so(spec: Path) -> None:
+    """As a sweep leaves it that was killed at once."""
+    results = spec.parent / "results"
+    with Store.create(results / "small"):
+        pass
+    with pytest.raises(StoreError, match="small holds no plan yet; lrsweep run SPEC makes one"):
+        sweep.report("small", results=results)
 
 
 def test_a_plan_writes_nothing(spec: Path) -> None:

@@ -127,9 +127,14 @@ def test_an_edge_comes_with_the_grid_that_brackets_it() -> None:
 
 
 def test_an_extension_that_came_to_its_end_is_to_go_farther() -> None:
-    text = printed(answered(rows(RISING), extend={"max_decades": 2.0}))
-    assert "\n  -o 'extend={until_bracketed: true, max_decades: 4}'\n" in text
+    text = printed(answered(rows(RISING), extend={"max_decades": 0.5}))
+    assert "\n  -o 'extend={until_bracketed: true, max_decades: 1}'\n" in text
     assert "learning_rate=" not in text
+
+
+def test_an_extension_that_ended_for_another_reason_is_not_to_go_farther() -> None:
+    """The next rate, 10, would have been within two decades."""
+    assert "  -o " not in printed(answered(rows(RISING), extend={"max_decades": 2.0}))
 
 
 def test_beyond_a_highest_rate_that_breaks_training_no_grid_is_proposed() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,14 +26,11 @@ from lrsweep.analysis.ranking import (
     rank,
     t_quantile,
 )
-from lrsweep.analysis.widen import onwards, tidy
+from lrsweep.analysis.widen import ABOVE, ALONE, BELOW, SAME, Side, allowed, onwards, tidy
 from lrsweep.vocabulary import Array, Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Side = Literal[-1, 1]
-"""Below the rates tried, or above."""
 
 CLOSE = 0.04
 """Decades: rates that are nearer to one that was tried tell nothing new."""
@@ -46,19 +43,18 @@ AT_ONCE = 1
 """Rates that a round of extending adds to a side. More at once take fewer rounds, of about 0.2 s each beside the
 training, and add rates that need not be; see tests/studies/extension.py."""
 
-ALONE = 0.5
-"""Decades from a rate that the file names alone to the next."""
-
-SAME = 1e-5
-"""Decades that rates of six digits may differ by."""
-
 GRID_SHARE = 0.5
 """Of half the interval that is asked for, what the parabola's own error may come to where rates are added."""
 
 NORMAL = t_quantile(MOST_FREEDOM)
 
 OUTER_FIRST = np.arange(8, 1, -1) / 8
-"""Where a round may add a rate, in shares of the reach."""
+"""Where a round would add a rate, in shares of the reach."""
+
+CELLS = (0.25, 0.125)
+"""Decades: the places for refining halve the gaps of the file's grid down to the first of these, and where none of them
+is left near enough, to the next. More seeds or another `decades` move the fitted rate a little, but mostly ask for the
+same places again; see tests/studies/extension.py."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +93,14 @@ def additions(
     `grids` are the rates that the file itself names, by a setting's values in the order of `varying`. Rates that were
     dropped on a sample, and never trained, count as not tried; extending takes them up before others. A pure function:
     from the same runs the same rates, whatever was interrupted. Extending comes first; refining is for settings whose
-    best is bracketed.
+    best is bracketed, and learned something.
     """
     lower, found = lower_is_better(objective_column(about)), []
     for profile, tried in zip(profiles(runs, about), tried_rates(runs, about), strict=True):
         grid = sorted(grids[tuple(profile.setting.values())])
         sides = tried.open_sides()
         beyond = [rate for side in sides for rate in tried.beyond(side, grid, extend.max_decades)] if extend else []
-        near = refining(profile, grid, lower, refine) if refine and tried.bracketed and not sides else ()
+        near = refining(profile, grid, lower, refine) if refine and tried.refinable and not sides else ()
         if beyond or near:
             found.append(Addition(profile.setting, (*sorted(beyond), *near), "extend" if beyond else "refine"))
     return found
@@ -112,17 +108,25 @@ def additions(
 
 def tried_rates(runs: pd.DataFrame, about: Mapping[str, Any]) -> list[Tried]:
     """What became of each setting's rates, settings in order of appearance."""
-    ranking = rank(runs, about)
+    ranking, column = rank(runs, about), objective_column(about)
     seeds = Seeds(ranking_rows(ranking, runs, about)[0], len(ranking))
     end, start = runs.reindex(columns=["train_loss", "initial_loss"]).to_numpy(float).T
-    n_seeds, n_lost, n_failed, n_stopped, n_shaky, after, place, rates = (
-        ranking[name].to_numpy()
-        for name in ("n_seeds", "n_lost", "n_failed", "n_stopped", "n_shaky", "stopped_after", "rank", RATE)
-    )
+    chances = chance(runs, about)
+    names = (RATE, "rank", "n_seeds", "n_lost", "n_failed", "n_stopped", "n_shaky", "stopped_after", "objective_mean")
+    told = {name: ranking[name].to_numpy() for name in names}
+    worth = told["objective_mean"] / seeds.median(chances) if lower_is_better(column) else np.zeros(len(ranking))
     with np.errstate(all="ignore"):
-        shares = seeds.median(end / start), seeds.median(end / chance(runs, about))
-    columns = (n_stopped == 0) | (after > 0), n_shaky > n_failed + n_stopped, *shares, (place == 1) & (n_lost < n_seeds)
-    return [Tried(rates[rows].tolist(), *(column[rows] for column in columns)) for rows in by_setting(ranking, about)]
+        of_start, of_chance = seeds.median(end / start), seeds.median(end / chances)
+    every = {
+        "trained": (told["n_stopped"] == 0) | (told["stopped_after"] > 0),
+        "broke": told["n_shaky"] > told["n_failed"] + told["n_stopped"],
+        "of_start": of_start,
+        "of_chance": of_chance,
+        "worthless": worth >= 1,
+        "best": (told["rank"] == 1) & (told["n_lost"] < told["n_seeds"]),
+    }
+    groups = by_setting(ranking, about)
+    return [Tried(told[RATE][own].tolist(), **{name: values[own] for name, values in every.items()}) for own in groups]
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,8 @@ class Tried:
 
     (K,) each: whether it was `trained`, or dropped before on a sample; whether a seed `broke` down, diverged or above
     its untrained loss; the training loss over that of the start, and over that at chance, medians over seeds, nan where
-    no seed tells; whether it is the `best`, which none is where no seed finished with any.
+    no seed tells; whether the objective is `worthless`, a loss no better than chance; whether it is the `best`, which
+    none is where no seed finished with any.
     """
 
     rates: list[float]
@@ -139,17 +144,20 @@ class Tried:
     broke: Array
     of_start: Array
     of_chance: Array
+    worthless: Array
     best: Array
 
     @property
-    def bracketed(self) -> bool:
-        """Whether the best is between rates that were trained."""
-        return bool(self.best[self.trained][1:-1].any())
+    def refinable(self) -> bool:
+        """Whether the best is between rates that were trained, and learned something: else it is so by chance."""
+        sound = self.best & self.learned & ~self.worthless
+        return bool(sound[self.trained][1:-1].any())
 
     @property
-    def learned(self) -> bool:
-        """Whether a rate that did not break came below the loss at chance, or to some loss where that is not known."""
-        return bool((~self.broke & ~np.isnan(self.of_start) & ~(self.of_chance >= 1 - NEAR_CHANCE)).any())
+    def learned(self) -> Array:
+        """Whether a rate did not break, and came below the loss at chance, or to some loss where that is not known."""
+        learned: Array = ~self.broke & ~np.isnan(self.of_start) & ~(self.of_chance >= 1 - NEAR_CHANCE)
+        return learned
 
     def open_sides(self) -> tuple[Side, ...]:
         """Beyond which ends of the rates that were trained the best may be.
@@ -157,7 +165,7 @@ class Tried:
         Where no rate learned, the best of them says nothing, and what happened decides: up, unless a rate broke; then
         down, unless the lowest one hardly moved, so that there is something between the two.
         """
-        if not self.learned:
+        if not self.learned.any():
             known = self.trained & (self.broke | ~np.isnan(self.of_start))  # else every run failed, or was stopped
             if not self.broke.any():
                 return (1,) if known.any() else ()
@@ -175,18 +183,19 @@ class Tried:
         at = -1 if side > 0 else 0
         end = self.rates[np.flatnonzero(self.trained)[at]]
         dropped = [rate for rate, trained in zip(self.rates, self.trained, strict=True) if not trained]
-        own = onwards(grid[::side], side * ALONE)
-        steps = itertools.takewhile(lambda rate: abs(math.log10(rate / grid[at])) <= most + SAME, own)
-        further = (rate for rate in itertools.chain(dropped[::side], steps) if side * (rate - end) > 0)
+        own = itertools.chain(dropped[::side], allowed(grid, side, most))
+        further = (rate for rate in own if side * (rate - end) > 0)
         return [*itertools.islice(further, AT_ONCE)]
 
 
 def refining(profile: Profile, grid: list[float], lower: bool, refine: Refine) -> tuple[float, ...]:
     """The rates to add round the fitted one, ascending; none where its interval is short enough or cannot be helped.
 
-    What was added before is found by going through the rounds again, from the rates of the file and those beyond it.
+    Which rates were added in which round is not stored, so it goes through the rounds again, from the rates of the file
+    and those beyond it: the first round that asks for a rate which is not there is the next one.
     """
-    known = np.isin(profile.rates, own_steps(profile.rates, grid))
+    own = own_steps(profile.rates, grid)
+    known, lattice = np.isin(profile.rates, own), [halvings(own, cell) for cell in CELLS]
     added, before = 0, math.inf
     while True:
         some = profile.at(known)
@@ -194,7 +203,7 @@ def refining(profile: Profile, grid: list[float], lower: bool, refine: Refine) -
         length = decades_of(found)
         if length <= refine.decades or (math.isfinite(before) and length > GAIN * before):
             return ()
-        wanted = places_round(some, found, lower, refine.decades)[: refine.max_rates - added]
+        wanted = places_round(some, found, lower, refine.decades, lattice)[: refine.max_rates - added]
         new = [rate for rate in wanted if rate not in profile.rates]
         if new or not wanted:
             return tuple(sorted(new))
@@ -216,11 +225,24 @@ def decades_of(found: Fit) -> float:
     return math.log10(found.interval[1] / found.interval[0])
 
 
-def places_round(profile: Profile, found: Fit, lower: bool, decades: float) -> list[float]:
+def halvings(rates: Sequence[float], most: float) -> Array:
+    """The places between neighbouring rates, in log10, that halve the gaps until no cell is longer than `most` decades.
+
+    >>> halvings([0.01, 0.1, 0.316228], 0.25).round(2)
+    array([-1.75, -1.5 , -1.25, -0.75])
+    """
+    x = np.unique(np.log10(rates))
+    parts = [2 ** max(1, math.ceil(math.log2(gap / (most + SAME)))) for gap in np.diff(x)]
+    inside = [np.linspace(low, high, n + 1)[1:-1] for low, high, n in zip(x, x[1:], parts, strict=False)]
+    return np.concatenate([np.empty(0), *inside])
+
+
+def places_round(profile: Profile, found: Fit, lower: bool, decades: float, lattice: Sequence[Array]) -> list[float]:
     """A round of rates to add to each side of the fitted rate, or of the best where none is fitted.
 
     Within the reach whose parabola is sure enough, as far from those that were tried as may be, and the outer ones
     first, which tell more of where the minimum is. A rate that lost seeds, or an end of those tried, leaves less room.
+    What is added is the nearest place to that of the `lattice`, whose levels have cells of CELLS.
     """
     means = profile.values.mean(axis=1) * (1 if lower else -1)
     if np.isnan(means).all():
@@ -229,12 +251,30 @@ def places_round(profile: Profile, found: Fit, lower: bool, decades: float) -> l
     best = int(np.nanargmin(means))
     centre = x[best] if found.rate is None else math.log10(found.rate)
     reach = min(math.sqrt(GRID_SHARE * decades / 2 / (NORMAL * LOPSIDED)), REACH)
+    free = [places[distances(places, x) >= CLOSE] for places in lattice]
     rates = []
-    for side in (-1, 1):
+    for side in (BELOW, ABOVE):
         walls = side * (np.append(x[lost], x[[0, -1]]) - centre)
-        room = min(reach, walls[walls >= 0].min(initial=math.inf))
-        places = centre + side * room * OUTER_FIRST
-        apart = np.abs(places[:, None] - x).min(axis=1).round(6)
-        if apart.max() >= CLOSE:
-            rates.append(tidy(10 ** float(places[apart.argmax()])))
+        wall = walls[walls >= 0].min(initial=math.inf)
+        places = centre + side * min(reach, wall) * OUTER_FIRST
+        apart = distances(places, x)
+        own = [level[(side * (level - centre) > 0) & (side * (level - centre) < wall)] for level in free]
+        place = nearest(places[apart.argmax()], own)
+        if apart.max() >= CLOSE and place is not None:
+            rates.append(tidy(10**place))
     return rates
+
+
+def nearest(wanted: float, lattice: Sequence[Array]) -> float | None:
+    """The nearest place of the coarsest level that has one within a cell."""
+    for places, cell in zip(lattice, CELLS, strict=True):
+        off = np.abs(places - wanted)
+        if off.min(initial=math.inf) <= cell:
+            return float(places[off.argmin()])
+    return None
+
+
+def distances(places: Array, tried: Array) -> Array:
+    """How far each of some places is from the nearest that was tried, in decades: (P,), (K,) -> (P,)."""
+    apart: Array = np.abs(places[:, None] - tried).min(axis=1).round(6)
+    return apart

@@ -76,6 +76,15 @@ class Case:
         return int(known[-1]) if len(known) else None
 
     @property
+    def tie_interval(self) -> list[float]:
+        """The lowest and highest rate of the unbroken row of tied ones round the best."""
+        others = np.flatnonzero(~self.columns["tied"])
+        below, above = others[others < self.at], others[others > self.at]
+        low = int(below[-1]) + 1 if len(below) else 0
+        high = int(above[0]) - 1 if len(above) else len(self.grid) - 1
+        return [self.grid[low], self.grid[high]]
+
+    @property
     def diagnosis(self) -> str | None:
         """Of the best rate."""
         told = self.best("diagnosis")

@@ -13,7 +13,7 @@ import numpy as np
 
 from lrsweep.analysis.curves import Seeds, by_length, ranking_rows
 from lrsweep.analysis.ranking import RATE, lower_is_better, objective_column
-from lrsweep.analysis.recommend import brief
+from lrsweep.analysis.recommend import USELESS, brief
 from lrsweep.vocabulary import FINISHED, Array, duration
 
 if TYPE_CHECKING:
@@ -73,12 +73,14 @@ def curve_of(objective: str) -> str:
 def cost_sentences(rates: pd.DataFrame, objective: str) -> list[str]:
     """What the best rate of a setting cost, and what its neighbours would have; `rates` are its rows of the ranking.
 
-    Empty where the best rate has lost seeds, or no curve: nothing can be said then.
+    Empty where the best rate has lost seeds, or no curve: nothing can be said then; nor where it learned nothing, so
+    that its untrained network is at the target.
     """
     rates = rates.sort_values(RATE)
     grid, epochs = rates[RATE].tolist(), rates["epochs_to_target"].tolist()
     at = rates["rank"].tolist().index(1)
-    if np.isnan(epochs[at]):
+    useless = "diagnosis" in rates and rates["diagnosis"].iloc[at] in USELESS
+    if np.isnan(epochs[at]) or epochs[at] == 0 or useless:
         return []
     end = "best" if objective.startswith("best_") else "final"
     instead = "" if objective.removeprefix("best_") in CURVES else f" ({objective} has no curve)"

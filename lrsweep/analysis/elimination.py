@@ -36,6 +36,9 @@ Up to 0.9 no best rate went of 22, at 1 two; at 0.5 a sixth more of the cost sta
 ALIKE = 1 + 1e-9
 """Rates that differ by less, as by rounding, are the same."""
 
+LEVEL = 1.005
+"""Times the leader's loss: below this a ratio of three digits reads 1."""
+
 
 @dataclass(frozen=True)
 class Screen:
@@ -189,6 +192,7 @@ def halved(found: Trial, halving: Halving) -> tuple[Decision, ...]:
     ranks, _, margins = standings(found)
     count, leader = len(ranks), ranks.argmin()
     quota = -(-count // halving.factor)
+    go_on = f"{quota} go" if quota > 1 else "one goes"
     above, safe = found.places - found.places[leader], stable(found)
     guarded = safe & (above > 0) & (above <= halving.guard)
     in_reach = found.rates * ALIKE >= found.rates[leader] * found.share
@@ -207,9 +211,7 @@ def halved(found: Trial, halving: Halving) -> tuple[Decision, ...]:
         elif bracket[k]:
             reasons.append("next below the leader, so that the best is bracketed")
         else:
-            reasons.append(
-                f"rank {rank} of {count}{_apart(found, k, margins[k])}; {quota} {'go' if quota > 1 else 'goes'} on"
-            )
+            reasons.append(f"rank {rank} of {count}{_apart(found, k, margins[k])}; the best {go_on} on")
     return _decisions(found, (ranks <= quota) | guarded | behind | bracket, reasons)
 
 
@@ -244,7 +246,8 @@ def standings(found: Trial) -> tuple[Array, Array, list[float | None]]:
     ranks = np.empty(len(order), int)
     ranks[order] = 1 + np.arange(len(order))
     values = np.where(gone > 0, sign * np.inf, means)
-    return ranks, values, [_margin(value, values[order[0]], found.lower_is_better) for value in values.tolist()]
+    leader = float(values[order[0]])
+    return ranks, values, [_margin(value, leader, found.lower_is_better) for value in values.tolist()]
 
 
 def lost(found: Trial) -> Array:
@@ -293,7 +296,9 @@ def _apart(found: Trial, k: int, margin: float | None) -> str:
     if margin is None:
         return ""
     if not found.lower_is_better:
-        return f", {margin:.3g} below the leader"
+        return f", {margin:.3g} below the leader" if margin > ROUNDING else ", level with the leader"
+    if margin < LEVEL:
+        return ", within 1% of the leader's loss"
     return f", {margin:.3g} times the leader's loss" if margin < 1000 else ", over 1000 times the leader's loss"
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from lrsweep.analysis.naming import apart
 from lrsweep.analysis.profiles import digits
-from lrsweep.analysis.ranges import RULES, RangeTest, Trust, document, trust
+from lrsweep.analysis.range_trust import Confirmation, Trust, document, trust
+from lrsweep.analysis.ranges import RULES, RangeTest
 from lrsweep.analysis.recommend import brief, label
 from lrsweep.vocabulary import Scalar, written
 
@@ -26,19 +27,24 @@ WASTE = 0.5
 class Finding:
     """What was found of a setting, or of one of its layer groups.
 
-    `row` has all settings by column, the test's own only those that vary; `name` is the latter in words. `confirmed`
-    tells whether short real runs bear the suggestion out, None where there are none or they do not tell.
+    `row` has all settings by column, the test's own only those that vary; `name` is the latter in words. `told` is what
+    short real runs say to the suggestion, None where there are none.
     """
 
     test: RangeTest
     row: Mapping[str, Scalar | None]
     name: str
-    confirmed: bool | None = None
+    told: Confirmation | None = None
+
+    @property
+    def confirmed(self) -> bool | None:
+        """Whether short runs confirm the suggestion; None where there are none or they do not tell."""
+        return None if self.told is None else self.told.confirmed
 
     @property
     def trust(self) -> tuple[Trust, str]:
         """How far to trust it, and why."""
-        return trust(self.test, self.confirmed)
+        return trust(self.test, self.told)
 
     @property
     def sentence(self) -> str:
@@ -46,12 +52,14 @@ class Finding:
         if self.test.interval is None or self.test.suggestion is None:
             return f"{self.name}: no interval; {self.trust[1]}"
         low, high = map(short, self.test.interval)
-        said = {True: "; confirmed by short runs", False: "; not confirmed by short runs", None: ""}[self.confirmed]
+        said = "; confirmed by short runs" if self.confirmed else ""
+        if self.told is not None and self.told.better is not None:
+            said = f"; short runs did better at {short(self.told.better)}"
         return f"{self.name}: sweep {low} to {high} (suggestion {short(self.test.suggestion)}{said})"
 
     def document(self) -> dict[str, Any]:
         """An entry of the JSON document, without the layers."""
-        entry = document(self.test, self.confirmed) | {"setting": dict(self.test.setting)}
+        entry = document(self.test, self.told) | {"setting": dict(self.test.setting)}
         return {key: figures(value) for key, value in entry.items()}
 
 
@@ -118,6 +126,19 @@ def grid(interval: Interval) -> str:
 def decades(interval: Interval) -> float:
     """How far an interval reaches."""
     return math.log10(interval[1] / interval[0])
+
+
+def layer_rates(parts: Sequence[Finding]) -> dict[str, float] | None:
+    """Multipliers for a network's groups of layers, as their suggestions are to each other; None where one has none.
+
+    They have a digit each, and 1 as their mean, geometric: with the others held still a group bears higher rates than
+    it does together with them, so that only the ratios mean anything; see tests/studies/layers.py for what they bring.
+    """
+    known = {part.test.layers: part.test.suggestion for part in parts if part.test.suggestion is not None}
+    if len(known) < max(2, len(parts)):
+        return None
+    middle = math.prod(known.values()) ** (1 / len(known))
+    return {layers: float(f"{suggestion / middle:.1g}") for layers, suggestion in known.items()}
 
 
 def cheaper_by(findings: Sequence[Finding]) -> tuple[str, float] | None:

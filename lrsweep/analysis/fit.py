@@ -70,7 +70,8 @@ class Fit:
     many seeds. They tell what other seeds would change, and no more: `grid_error`, in decades, is the standard error of
     taking the profile for a parabola, which more seeds do not lessen. The interval has both, and what is computed from
     several fitted rates must add it too, in squares. That is on the safe side for what fits with one window have in
-    common.
+    common. It holds for smooth minima: one whose curvature jumps, as where another layer limits training from there on,
+    can lie beyond it.
     """
 
     rate: float | None

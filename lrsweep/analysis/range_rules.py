@@ -104,7 +104,7 @@ RULES: dict[str, Rule] = {
     "slide": Rule(slide),
     "minimum": Rule(minimum),
     "steep": Rule(steep),
-    "pytorch_lr_finder": Rule(pytorch_lr_finder),
+    "pytorch_lr_finder": Rule(pytorch_lr_finder, lambda steps: 10),
     "lightning": Rule(lightning, lambda steps: 10, 1),
 }
 """By their names in JSON and in ranges.csv."""

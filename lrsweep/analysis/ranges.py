@@ -8,9 +8,9 @@ from them was chosen by tests/studies/ranges.py. Six published rules are told be
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -32,10 +32,13 @@ START = 0.1
 """Share of the ramp whose loss is that of the start."""
 
 RISEN = 2.0
-"""Times the loss at the start that a ramp without a fall must reach to be called diverged."""
+"""Times its lowest loss before that a ramp without a fall must reach to be called diverged."""
 
 FEWEST = 20
 """Steps of a ramp below which nothing is said."""
+
+CLOSE = 3.0
+"""Decades from the start of a ramp: where it diverges within these, the fall may be before it."""
 
 LEAST_FALL, SURE, MEDIAN_TO_DEVIATION = 0.02, 4.0, 1.4826
 """How far a loss must fall: as a share of that at the start, and in standard errors of the smoothed curve, which are
@@ -47,7 +50,8 @@ times steps. And where it ends: at LOWER times the rate where the ramp's loss is
 of how many times longer the run is than the ramp's stay at a rate. Best constant rates go as one over the steps where
 they only have to get far enough, and as one over their square root where noise limits them (Nemirovski et al. 2009,
 Robust stochastic approximation). The ramp alone cannot know: from 5 to 80 epochs the best rates of nine settings fell
-by 0.75 to 1.5 decades."""
+by 0.75 to 1.5 decades. Runs that are less than FARTHER times as long as the stay are beyond what this was chosen on:
+theirs are the landmarks themselves, from half of the fall to where the loss is back, and are not to be trusted."""
 
 SUGGESTED = 0.425
 """Where in the interval the suggestion is, as a share of its decades."""
@@ -58,10 +62,8 @@ LEAST_DECADES = 1.0
 SEEDS_APART = 1.0
 """Decades between the suggestions of single seeds that are no agreement."""
 
-NEAR = 5.5
-"""Factor within which the best of some short runs confirms a suggestion: half way from 3 to 10 times as high."""
-
-Trust = Literal["high", "low", "none"]
+Remedy = Literal["", "lower", "higher", "finer"]
+"""What to do about a ramp that tells nothing: start it lower, end it higher, or give it more steps."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,13 @@ class Landmarks:
     rises: bool
 
     def interval(self, longer: float) -> tuple[float, float]:
-        """The log10 rates that are worth a sweep for runs so much `longer` than the ramp's stay at a rate."""
-        high = self.back + math.log10(LOWER) - math.log10(longer) / 2
-        return min(self.half + math.log10(FARTHER) - math.log10(longer), high - LEAST_DECADES), high
+        """The log10 rates that are worth a sweep for runs so much `longer` than the ramp's stay at a rate.
+
+        However short they are, the lower end is not above `half`, nor the upper one above `back`.
+        """
+        high = self.back + min(0.0, math.log10(LOWER) - math.log10(longer) / 2)
+        low = self.half + min(0.0, math.log10(FARTHER) - math.log10(longer))
+        return min(low, high - LEAST_DECADES), high
 
     def suggestion(self, longer: float) -> float:
         """The log10 rate to start with."""
@@ -91,9 +97,10 @@ class RangeTest:
     """What the ramps of one setting, or of one of its layer groups, say.
 
     `rates` (T,); `losses` (S, T) as they were met, nan where no longer finite; `smoothed` (S, T), nan from there on;
-    `mean` (T,) over seeds, in which a lost seed counts as CEILING times its start. `rules` are read off the mean,
-    `seed_band` holds the suggestions of the seeds by themselves. Where there is nothing to suggest, `reason` says why,
-    and `interval` and `suggestion` are None; else `doubts` are sentences on what is not as it should be.
+    `mean` (T,) over seeds, in which a lost seed counts as CEILING times its start. `interval` has two digits. `rules`
+    are read off the mean; `seed_band` holds the suggestion and those of the seeds by themselves, None with fewer than
+    two of these. Where there is nothing to suggest, `reason` says why and `remedy` what to do, and `interval` and
+    `suggestion` are None; else `doubts` are sentences on what is not as it should be.
     """
 
     setting: Mapping[str, Scalar | None]
@@ -111,6 +118,7 @@ class RangeTest:
     reason: str
     doubts: tuple[str, ...] = ()
     landmarks: Landmarks | None = None
+    remedy: Remedy = ""
 
 
 def range_test(
@@ -146,19 +154,21 @@ def judged(ramps: RangeTest, steps: float) -> RangeTest:
     height = curves.mean(axis=0)
     smoothed = np.where(np.isnan(ramps.losses), np.nan, np.exp(curves) * starts[:, None])
     test = replace(ramps, smoothed=smoothed, mean=np.exp(height + np.log(starts).mean()))
-    if reason := hopeless(x, height, noise / math.sqrt(len(curves))):
-        return replace(test, reason=reason)
+    if told := hopeless(x, height, noise / math.sqrt(len(curves))):
+        reason, remedy = told
+        return replace(test, reason=reason, remedy=remedy)
     found, rules = landmarks(x, height), range_rules.suggestions(test.rates, test.mean)
-    alone = [landmarks(x, row).suggestion(longer) for row in curves if not hopeless(x, row, noise)]
+    alone = [landmarks(x, row).suggestion(longer) for row in curves if hopeless(x, row, noise) is None]
     low, high = found.interval(longer)
+    suggestion = found.suggestion(longer)
     return replace(
         test,
-        interval=(10**low, 10**high),
-        suggestion=10 ** found.suggestion(longer),
+        interval=outward(10**low, 10**high, 10**found.back),
+        suggestion=10**suggestion,
         rules=rules,
         disagreement_decades=apart(rules.values()),
-        seed_band=(10 ** min(alone), 10 ** max(alone)) if alone else None,
-        doubts=tuple(doubts(x, found, alone, len(curves))),
+        seed_band=(10 ** min(suggestion, *alone), 10 ** max(suggestion, *alone)) if len(alone) > 1 else None,
+        doubts=tuple(doubts(x, found, longer, alone, len(curves))),
         landmarks=found,
     )
 
@@ -170,6 +180,22 @@ def stay(x: Array) -> float:
     5.37
     """
     return float((len(x) - 1) / (x[-1] - x[0]) / math.log(10))
+
+
+def outward(low: float, high: float, most: float) -> tuple[float, float]:
+    """An interval with ends of two digits, that holds the given one as far as its upper end stays within the `most`.
+
+    >>> outward(0.01234, 0.3341, 1.0), outward(0.01, 0.34, 0.34), outward(0.01, 9.96, 9.96)
+    ((0.012, 0.34), (0.01, 0.34), (0.01, 9.9))
+    """
+    above = two_digits(high, math.ceil)
+    return two_digits(low, math.floor), above if above <= most else two_digits(high, math.floor)
+
+
+def two_digits(rate: float, towards: Callable[[float], int]) -> float:
+    """The next rate of two digits, up or down; the rate itself where it is one."""
+    unit = 10.0 ** (math.floor(math.log10(rate)) - 1)
+    return float(f"{towards(round(rate / unit, 6)) * unit:.2g}")
 
 
 def unreadable(losses: Array) -> str:
@@ -231,8 +257,8 @@ def kernel(x: Array) -> Iterator[tuple[slice, Array]]:
         yield near, (s2 - s1 * u) * weight / (s0 * s2 - s1 * s1)
 
 
-def hopeless(x: Array, height: Array, noise: float) -> str:
-    """Why nothing can be read off a smoothed ramp (T,), as logarithms above its start; empty if something can.
+def hopeless(x: Array, height: Array, noise: float) -> tuple[str, Remedy] | None:
+    """Why nothing can be read off a smoothed ramp (T,), as logarithms above its start, and the remedy; None if it can.
 
     `noise` is the standard deviation of the logarithms at a rate.
     """
@@ -240,13 +266,18 @@ def hopeless(x: Array, height: Array, noise: float) -> str:
     errors = noise * np.array([math.sqrt(weight @ weight) for _, weight in kernel(x)])
     needed = np.maximum(LEAST_FALL, SURE * np.hypot(errors, np.median(errors)))
     if (height < -needed)[first : range_rules.stopped(np.exp(height))].any():
-        return ""
-    rises = height > math.log(RISEN)
+        return None
+    rises = height - np.minimum.accumulate(height) > math.log(RISEN)
+    where = f"{10 ** x[rises.argmax()]:.3g}"
     if rises[: 2 * first].any():
-        return f"the loss diverges at once, from {10 ** x[rises.argmax()]:.3g} on: start the ramp lower"
+        return f"the loss diverges at once, from {where} on: start the ramp lower", "lower"
     if rises.any():
-        return f"the loss never falls before it diverges from {10 ** x[rises.argmax()]:.3g} on"
-    return f"the loss is flat: no rate up to {10 ** x[-1]:.3g} moves it by more than its noise"
+        near = x[rises.argmax()] < x[0] + CLOSE
+        said = f"the loss never falls by more than its noise before it diverges from {where} on"
+        return f"{said}: {'start the ramp lower' if near else 'use more steps'}", "lower" if near else "finer"
+    if (height[:first] > math.log(RISEN)).any():
+        return "the loss falls with the first steps and no further: start the ramp lower", "lower"
+    return f"the loss is flat: no rate up to {10 ** x[-1]:.3g} moves it by more than its noise; end higher", "higher"
 
 
 def landmarks(x: Array, height: Array) -> Landmarks:
@@ -269,13 +300,20 @@ def crossing(x: Array, height: Array) -> float | None:
     return float(x[i - 1] + share * (x[i] - x[i - 1]))
 
 
-def doubts(x: Array, found: Landmarks, alone: Sequence[float], n_seeds: int) -> Iterator[str]:
+def doubts(x: Array, found: Landmarks, longer: float, alone: Sequence[float], n_seeds: int) -> Iterator[str]:
     """What of a range test is not as it should be; `alone` are the suggestions of single seeds, in log10."""
     if not found.rises:
-        yield f"the loss does not rise above its start up to {10 ** x[-1]:.3g}, so the upper end is that of the ramp"
+        yield f"the loss does not rise above its start up to {10 ** x[-1]:.3g}, so the upper end may be too low"
     if found.half < x[0] + 1:
         yield f"the loss falls from the first steps on, so the lower end is not seen: start below {10 ** x[0]:.3g}"
-    if len(alone) < n_seeds:
+    if longer < FARTHER:
+        has = f"the runs go {longer * stay(x):.3g} steps, and the ramp can tell of {FARTHER * stay(x):.0f} or more"
+        yield f"{has}: the interval is extrapolated"
+    if not x[0] <= found.suggestion(longer) <= x[-1]:
+        yield "the suggestion lies outside of the ramp"
+    if n_seeds == 1:
+        yield "one seed tells nothing of how far others would agree"
+    elif len(alone) < n_seeds:
         yield f"{n_seeds - len(alone)} of {n_seeds} seeds by themselves tell nothing"
     if alone and max(alone) - min(alone) > SEEDS_APART:
         yield f"the seeds' own suggestions lie {max(alone) - min(alone):.1f} decades apart"
@@ -285,55 +323,3 @@ def apart(rates: Iterable[float | None]) -> float | None:
     """Decades from the lowest to the highest of the rates that there are; None without any."""
     known = [rate for rate in rates if rate is not None]
     return math.log10(max(known) / min(known)) if known else None
-
-
-def trust(test: RangeTest, confirmed: bool | None) -> tuple[Trust, str]:
-    """How far to trust a range test, and why in a sentence."""
-    if test.suggestion is None:
-        return "none", test.reason
-    told = {False: "short runs did better elsewhere", None: "short runs did not tell", True: ""}[confirmed]
-    why = [*([told] if told else []), *test.doubts]
-    if why:
-        return "low", "; ".join(why)
-    agree = "the seeds agree" if len(test.seeds) > 1 else "one seed"
-    return "high", f"the loss falls and rises again, {agree}, and short runs confirm it"
-
-
-def confirmation(rates: Sequence[float], values: Array, suggestion: float, lower_is_better: bool) -> bool | None:
-    """Whether short real runs at rates round the suggestion, with values (K, S), confirm it; None: they do not tell.
-
-    They do where the best mean is within a factor of NEAR of the suggestion, and do not where one farther off is better
-    than all of these by more than its standard error; a rate that lost a seed is worse than all others.
-    """
-    heights = np.where(np.isfinite(values), values, np.inf) * (1 if lower_is_better else -1)
-    heights = np.where(np.isfinite(values), heights, np.inf)
-    means = heights.mean(axis=1)
-    if (means == means[0]).all():
-        return None
-    near = np.abs(np.log10(np.asarray(rates) / suggestion)) <= math.log10(NEAR)
-    if not near.any():
-        return None
-    best, own = int(means.argmin()), int(np.where(near, means, np.inf).argmin())
-    if near[best]:
-        return True
-    if not np.isfinite(means[own]):
-        return False
-    difference = heights[own] - heights[best]
-    error = difference.std(ddof=1) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
-    return False if difference.mean() > error else None
-
-
-def document(test: RangeTest, confirmed: bool | None) -> dict[str, Any]:
-    """An entry of the JSON document of `find`."""
-    how_far, reason = trust(test, confirmed)
-    return {
-        "setting": {**test.setting, **({"layers": test.layers} if test.layers else {})},
-        "interval": None if test.interval is None else list(test.interval),
-        "suggestion": test.suggestion,
-        "rules": dict(test.rules),
-        "disagreement_decades": test.disagreement_decades,
-        "seed_band": None if test.seed_band is None else list(test.seed_band),
-        "confirmed": confirmed,
-        "trust": how_far,
-        "reason": reason,
-    }

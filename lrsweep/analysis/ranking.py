@@ -71,7 +71,8 @@ def rank(runs: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
     the rate, nor does it that `n_stopped` were stopped; `n_shaky` are lost or end above their untrained loss.
     Where the lost ones were stopped, `objective_mean` is nan. Among rates with as many lost, those with more of them
     stopped come first, of these those that got farther, `stopped_after` so many epochs, and then those that were better
-    by then. That is 0 where they were dropped on a sample, and nan where none is stopped. Raises UsageError.
+    by then. That is 0 where they were dropped on a sample, and nan where none is stopped; what they were worth on the
+    sample is not among the runs but among the decisions, so of these the lower rate comes first. Raises UsageError.
     """
     column = objective_column(about)
     sign = 1 if lower_is_better(column) else -1

@@ -16,7 +16,7 @@ from lrsweep.analysis.naming import apart
 from lrsweep.analysis.profiles import Profile, as_in_the_file, digits
 from lrsweep.analysis.ranking import SMALLEST, by_setting, lower_is_better, objective_column, varying
 from lrsweep.analysis.rivals import rivals_doubt
-from lrsweep.analysis.widen import beyond
+from lrsweep.analysis.widen import Side, allowed, beyond
 from lrsweep.vocabulary import Scalar
 
 if TYPE_CHECKING:
@@ -94,6 +94,16 @@ def recommend(
     return {"schema_version": 1, "sweep": about["name"], "objective": column, "settings": entries}
 
 
+def in_decades(size: float, most: int = 2) -> str:
+    """A distance in words, to so many digits.
+
+    >>> in_decades(1.04), in_decades(0.123), in_decades(0.123, 6)
+    ('1 decade', '0.12 decades', '0.123 decades')
+    """
+    told = f"{size:.{most}g}"
+    return f"{told} decade{'s' * (told != '1')}"
+
+
 def label(setting: Mapping[str, Scalar | None], default: str) -> str:
     """A setting in words, without its dataset; `default` where nothing else tells it apart.
 
@@ -116,6 +126,18 @@ def open_edge(entry: Entry) -> str | None:
     return None if edge == "none" or (edge == "high" and entry["diagnosis"] == "unstable") else edge
 
 
+def extendable(entry: Entry, grid: Sequence[float], about: Mapping[str, Any]) -> bool:
+    """Whether a farther end of extending would add rates beyond the open edge of a setting with this ascending grid.
+
+    It would not where nothing was learned between rates that stand still and rates that break.
+    """
+    added = {rate for one in _additions(entry, about, "extend") for rate in one["rates"]}
+    side: Side = -1 if entry["edge"] == "low" else 1
+    own = [rate for rate in grid if rate not in added]
+    last = grid[0] if side < 0 else grid[-1]
+    return not any(side * (rate - last) > 0 for rate in allowed(own, side, about["extend"]["max_decades"]))
+
+
 def brief(rate: float, most: int = 3) -> str:
     """A rate as people write it: three digits are more than anyone needs, and two more than a fitted rate deserves.
 
@@ -136,9 +158,7 @@ def _entry(case: Case, about: Mapping[str, Any], missing: int) -> Entry:
     entry: Entry = {
         "setting": {column: as_in_the_file([case.best(column)], about["axes"][column])[0] for column in varying(about)},
         "best_rate": best,
-        "tie_interval": _tie_interval(grid, case.columns["tied"].tolist(), at)
-        if finished > 1 and len(grid) > 1
-        else None,
+        "tie_interval": case.tie_interval if finished > 1 and len(grid) > 1 else None,
         "fitted_rate": digits(fitted.rate, 4),
         "fitted_interval": None if fitted.interval is None else [digits(end, 4) for end in fitted.interval],
         "edge": edge,
@@ -154,43 +174,33 @@ def _entry(case: Case, about: Mapping[str, Any], missing: int) -> Entry:
     axes = about["axes"]
     few = {key: apart(key, axes[key]).get(given, given) for key, given in entry["setting"].items() if given is not None}
     name = label(entry["setting"] | few, str(case.best("optimizer")))
-    act = [_action(entry, name, case.usable)] if finished else []
+    act = [_action(entry, name, case)] if finished else []
     return entry | {"advice": "\n".join([*act, *_doubts(case, entry, about, missing)])}
 
 
-def _tie_interval(grid: Sequence[float], tied: Sequence[bool], at: int) -> list[float]:
-    """The lowest and highest rate of the unbroken row of tied ones round the best.
-
-    >>> _tie_interval([0.001, 0.01, 0.1, 1.0], [True, False, True, True], 2)
-    [0.1, 1.0]
-    """
-    low = high = at
-    while low > 0 and tied[low - 1]:
-        low -= 1
-    while high < len(grid) - 1 and tied[high + 1]:
-        high += 1
-    return [grid[low], grid[high]]
-
-
-def _action(entry: Entry, name: str, usable: Sequence[float]) -> str:
-    """The sentence to act on; `name` tells the setting, `usable` are the rates that no seed was lost at."""
+def _action(entry: Entry, name: str, case: Case) -> str:
+    """The sentence to act on; `name` tells the setting."""
     dataset, rate = entry["setting"].get("dataset"), brief(entry["best_rate"])
     if entry["diagnosis"] in USELESS:
         start = f"For {dataset} no" if dataset else "No"
         return f"{start} rate tried is of use to {name}: even the best, {rate}, {USELESS[entry['diagnosis']]}."
     start = f"For {dataset} use" if dataset else "Use"
-    sure = "; ".join(_sureness(entry, usable))
+    sure = "; ".join(_sureness(entry, case))
     return f"{start} {name} at {rate}{f' ({sure})' if sure else ''}."
 
 
-def _sureness(entry: Entry, usable: Sequence[float]) -> Iterator[str]:
-    """How far the best rate is to be trusted: what is tied with it, and the fitted rate."""
+def _sureness(entry: Entry, case: Case) -> Iterator[str]:
+    """How far the best rate is to be trusted: what is tied with it, and the fitted rate.
+
+    Whether neighbours tie that were dropped is not known.
+    """
     if entry["tie_interval"] is not None:
         low, high = map(brief, entry["tie_interval"])
         tied = "no neighbour" if low == high else f"{low} to {high}"
-        yield f"{tied} {'ties with' if low == high else 'cannot be told from'} it at {entry['n_seeds']} seeds"
+        if low != high or not case.stopped[max(0, case.at - 1) : case.at + 2].any():
+            yield f"{tied} {'ties with' if low == high else 'cannot be told from'} it at {entry['n_seeds']} seeds"
     if entry["fitted_rate"] is not None:
-        ends = f", {_fit_within(entry['fitted_interval'], usable)}" if entry["fitted_interval"] else ""
+        ends = f", {_fit_within(entry['fitted_interval'], case.usable)}" if entry["fitted_interval"] else ""
         yield f"fitted {brief(entry['fitted_rate'], 2)}{ends}"
 
 
@@ -213,7 +223,7 @@ def _fit_within(interval: Sequence[float], usable: Sequence[float]) -> str:
 def _doubts(case: Case, entry: Entry, about: Mapping[str, Any], missing: int) -> Iterator[str]:
     """What stands against the answer, the gravest first."""
     if case.finished:
-        yield from _unbracketed(case, entry, None if missing else about.get("extend"))
+        yield from _unbracketed(case, entry, about, missing)
         yield from _eliminated(case)
         yield from _one_seed(case)
         lost, n_seeds = int(case.best("n_lost")), entry["n_seeds"]
@@ -228,7 +238,7 @@ def _doubts(case: Case, entry: Entry, about: Mapping[str, Any], missing: int) ->
         yield from filter(None, [case.rivals])
         yield from _seeds(case, entry, missing)
         yield from _no_fit(case, entry)
-        yield from _unrefined(entry, None if missing else about.get("refine"))
+        yield from _unrefined(entry, about, missing)
         if entry["test_loss"] is None and not lost:
             yield "The runs have no test metrics."
     errors, runs = int(case.columns["n_failed"].sum()), int(case.columns["n_seeds"].sum())
@@ -241,18 +251,23 @@ def _doubts(case: Case, entry: Entry, about: Mapping[str, Any], missing: int) ->
         yield f"{missing} run{'s' * (missing > 1)} of the sweep {'are' if missing > 1 else 'is'} not trained yet."
 
 
-def _unbracketed(case: Case, entry: Entry, extended: Mapping[str, Any] | None) -> Iterator[str]:
-    """An edge that is open; `extended` are the options of the extension that came to its end."""
+def _unbracketed(case: Case, entry: Entry, about: Mapping[str, Any], missing: int) -> Iterator[str]:
+    """An edge that is open, and where extending came to its end, why it is."""
     if len(case.grid) == 1:
         yield "Only one rate was tried, so there is nothing to compare it with."
     elif open_edge(entry):
         side, tried = ("lowest", case.grid[::-1]) if entry["edge"] == "low" else ("highest", case.grid)
-        rate = brief(case.grid[case.at])
+        rate, extended = brief(case.grid[case.at]), about.get("extend")
         said = f"The best rate is the {side} tried ({rate}), so it is not bracketed"
-        if extended is None:
+        if extended is None or missing:
             yield f"{said}: add {_beyond(tried)}."
-        else:
+        elif extendable(entry, case.grid, about):
             yield f"{said}, as far as extend may go: raise its max_decades ({extended['max_decades']:g})."
+        elif 0 < case.limit < len(case.grid):
+            ends = f"{brief(case.grid[case.limit - 1])} and {brief(case.grid[case.limit])}"
+            yield f"{said}, and extending does not help, as training breaks above it: add rates between {ends}."
+        else:
+            yield f"{said}, and extending does not help."
 
 
 def _eliminated(case: Case) -> Iterator[str]:
@@ -268,7 +283,7 @@ def _eliminated(case: Case) -> Iterator[str]:
         if after[place] > 0 and stopped[place::side].all():  # no other rate on this side came to its end
             where = "below" if side < 0 else "above"
             tell = f"{after[place]:.0f} epochs tell" if after[place] > 1 else "epoch tells"
-            said = f"No rate {where} the best was trained to its end: that {brief(case.grid[place])} is worse"
+            said = f"No rate {where} the best was trained to its end: that {brief(case.grid[place])} is no better"
             yield f"{said} is what its first {tell}."
 
 
@@ -349,13 +364,24 @@ def _no_fit(case: Case, entry: Entry) -> Iterator[str]:
         yield f"The fitted rate has no interval: {case.fit.reason}."
 
 
-def _unrefined(entry: Entry, refined: Mapping[str, Any] | None) -> Iterator[str]:
-    """An interval that refining left too wide; `refined` are the options of the refining that came to its end."""
-    if entry["edge"] == "none" and entry["fitted_interval"] is not None and refined is not None:
-        low, high = entry["fitted_interval"]
-        if (decades := math.log10(high / low)) > refined["decades"]:
-            wanted = f"refine asks for {refined['decades']:g}, and more rates hardly shorten it: use more seeds"
-            yield f"The fitted rate's interval spans {decades:.2g} decades; {wanted}."
+def _unrefined(entry: Entry, about: Mapping[str, Any], missing: int) -> Iterator[str]:
+    """An interval that refining left too wide, and why it came to its end; nothing is refined that learned nothing."""
+    refined, fitted = about.get("refine"), entry["fitted_interval"]
+    if missing or refined is None or fitted is None or entry["edge"] != "none" or entry["diagnosis"] in USELESS:
+        return
+    if (decades := math.log10(fitted[1] / fitted[0])) > refined["decades"]:
+        n_added = sum(len(one["rates"]) for one in _additions(entry, about, "refine"))
+        if n_added >= refined["max_rates"]:
+            end = f" with no more than {refined['max_rates']} rates: raise its max_rates, or use more seeds"
+        else:
+            end = ", and more rates hardly shorten it: use more seeds" if n_added else ", but found no rate to add"
+        yield f"The fitted rate's interval spans {in_decades(decades)}; refine asks for {refined['decades']:g}{end}."
+
+
+def _additions(entry: Entry, about: Mapping[str, Any], why: str) -> list[Mapping[str, Any]]:
+    """What was added to a setting for a purpose, round by round."""
+    every = about.get("additions") or ()
+    return [one for one in every if one["why"] == why and one["setting"] == entry["setting"]]
 
 
 def _beyond(grid: Sequence[float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,18 @@ from lrsweep.vocabulary import written
 
 LEAST_STEP = 0.25
 """Decades: rates beyond an edge are proposed in the grid's own steps, but in none below this, and none above one."""
+
+Side = Literal[-1, 1]
+"""Below the rates tried, or above."""
+
+BELOW: Side = -1
+ABOVE: Side = 1
+
+ALONE = 0.5
+"""Decades from a rate that the file names alone to the next that extending adds."""
+
+SAME = 1e-5
+"""Decades that rates of six digits may differ by."""
 
 ROUNDED = 3e-6
 """Decades that the step between two rates of six digits may be off."""
@@ -36,6 +49,17 @@ def onwards(grid: Sequence[float], alone: float = -1.0) -> Iterator[float]:
     least, most = float(held.tiny), float(held.max)
     rates = (tidy(10 ** (math.log10(grid[-1]) + step * i)) for i in itertools.count(1))
     return itertools.takewhile(lambda rate: least <= rate <= most, rates)
+
+
+def allowed(grid: Sequence[float], side: Side, most: float) -> Iterator[float]:
+    """The rates that extending may add on a side of an ascending grid: its own steps, up to so many decades beyond it.
+
+    >>> [*allowed([0.01, 0.1], 1, 2.0)], [*allowed([0.1], -1, 1.2)]
+    ([1.0, 10.0], [0.0316228, 0.01])
+    """
+    end = grid[-1 if side > 0 else 0]
+    own = onwards(grid[::side], side * ALONE)
+    return itertools.takewhile(lambda rate: abs(math.log10(rate / end)) <= most + SAME, own)
 
 
 def widened(rates: Sequence[float], low: bool, high: bool) -> str:

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrsweep.analysis.findings import Finding, ramps_columns, ranges_columns
+from lrsweep.analysis.range_trust import widened
 from lrsweep.engine.ramp import exponential
-from lrsweep.finding.cases import cases, short_runs
-from lrsweep.finding.proposal import Proposal, check_target, without_rates, write_grid
+from lrsweep.finding.cases import HIGH, LOW, STEPS, cases, short_runs
+from lrsweep.finding.proposal import Proposal, check_target, rateless, without_rates, write_grid
 from lrsweep.finding.training import Counter, Watch, confirmed, range_tests, trained
 from lrsweep.plan import Plan
 from lrsweep.plan.mistakes import misfits
 from lrsweep.spec import Rates, Spec, load_spec
+from lrsweep.spec.drafts import MOST_RUNS
 from lrsweep.store import make_room, read_ranges, write_ranges
 from lrsweep.vocabulary import MAX_RUNS, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LOW, HIGH, STEPS = 1e-7, 10.0, 100
-"""The ramp, unless options say otherwise: fastai's rates and number of steps."""
 
 FEWEST_STEPS, MOST_STEPS = 20, 10_000
 """Of a ramp: with fewer the rules, which cut 15 of them off, have nothing to look at."""
@@ -73,7 +72,8 @@ class Found:
     def about(self) -> dict[str, Any]:
         """What a report tells of it beside the findings."""
         told = {"steps": self.steps, "epochs": self.epochs, "seconds": self.seconds}
-        return {"name": self.spec.name, "folder": str(self.folder), **told}
+        written = [] if self.written is None else [str(self.written)]
+        return {"name": self.spec.name, "folder": str(self.folder), "written": written, **told}
 
     def document(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -114,7 +114,8 @@ def find(
     """
     start = time.perf_counter()
     check_options(low, high, steps, seeds)
-    spec = spec_of(Path(path), overrides, seeds, max_runs)
+    spec = spec_of(Path(path), overrides, seeds)
+    check_number(spec, max_runs)
     plan = without_rates(spec)
     check_ends(plan, low, high)
     folder, target = Path(results) / spec.name, Path(write) if write is not None else None
@@ -127,9 +128,10 @@ def find(
     tests = range_tests(found, rates, counter)
     short = [short_runs(case, test.suggestion if confirm else None) for case, test in zip(found, tests, strict=True)]
     outcomes = trained([one for row in short for runs in row for one in runs], workers, counter)
+    told = [confirmed(spec, test, runs, outcomes) for test, runs in zip(tests, short, strict=True)]
     findings = tuple(
-        Finding(test, case.row, case.name, confirmed(spec, test, runs, outcomes))
-        for case, test, runs in zip(found, tests, short, strict=True)
+        Finding(widened(test, said), case.row, case.name, said)
+        for case, test, said in zip(found, tests, told, strict=True)
     )
     write_ranges(folder, ranges_columns(findings), ramps_columns(findings))
     if target is not None:
@@ -153,12 +155,22 @@ def check_options(low: float, high: float, steps: int, seeds: int | None) -> Non
         raise UsageError(f"--seeds {seeds} must be at least 1; leave it out for the file's own")
 
 
-def spec_of(path: Path, overrides: Sequence[str], seeds: int | None, max_runs: int) -> Spec:
+def spec_of(path: Path, overrides: Sequence[str], seeds: int | None) -> Spec:
     """The file, with so many seeds if they are given, and with any rate where it has none yet."""
     added = [] if seeds is None else [f"seeds={seeds}"]
     if Rates.of(path).missing:
         added.append("learning_rate=1")
-    return load_spec(path, [*overrides, *added], max_runs)
+    return load_spec(path, [*overrides, *added], MOST_RUNS)
+
+
+def check_number(spec: Spec, max_runs: int) -> None:
+    """Raises UsageError where there are more ramps than are allowed; the file's rates do not count."""
+    ramps = sum(block.count()[0] for block in rateless(spec).blocks)
+    if ramps > max_runs:
+        raise UsageError(
+            f"{ramps:,} ramps (the settings times their seeds) are more than --max-runs {max_runs:,} allows; "
+            "raise it, or shorten an axis with -o"
+        )
 
 
 def check_ends(plan: Plan, low: float, high: float) -> None:

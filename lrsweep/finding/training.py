@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lrsweep.analysis.ranges import RangeTest, confirmation, range_test
+from lrsweep.analysis.range_trust import Confirmation, confirmation
+from lrsweep.analysis.ranges import RangeTest, range_test
 from lrsweep.analysis.ranking import lower_is_better, objective_column
 from lrsweep.engine.model import stacking_is_exact
 from lrsweep.engine.ramp import ramp, steps_at_peak
@@ -21,6 +22,10 @@ from lrsweep.vocabulary import DIVERGED, Array, Outcome, Stack
 
 PATIENCE = 2.0
 """Seconds of training from which on workers pay, whose start takes half a second."""
+
+RATE_FREE = "prodigy"
+"""The optimizer that learns from its steps how far to go, so that a ramp is no test of the rate: of 12 settings the
+interval held the best rate of a full sweep in one."""
 
 Watch = Callable[[int, int], None]
 """What is told how many ramps and short runs are done, and how many there are."""
@@ -67,7 +72,10 @@ def range_tests(found: Sequence[Case], rates: Array, counter: Counter) -> list[R
 def judged(case: Case, rates: Array, losses: Array) -> RangeTest:
     """What the ramps of a case, with losses (S, T), say to runs that are as long as its own."""
     one = case.runs[0]
-    return range_test(case.setting, rates, losses, case.seeds, steps_at_peak(one.run, one.n_train), case.layers)
+    test = range_test(case.setting, rates, losses, case.seeds, steps_at_peak(one.run, one.n_train), case.layers)
+    if one.run.optimizer.name != RATE_FREE or test.suggestion is None:
+        return test
+    return replace(test, doubts=(*test.doubts, f"{RATE_FREE} finds its own step, which a ramp leads astray: try 1 too"))
 
 
 def trained(runs: Sequence[PlannedRun], workers: int | None, counter: Counter) -> dict[str, Outcome]:
@@ -88,8 +96,8 @@ def trained(runs: Sequence[PlannedRun], workers: int | None, counter: Counter) -
 
 def confirmed(
     spec: Spec, test: RangeTest, runs: Sequence[Sequence[PlannedRun]], outcomes: dict[str, Outcome]
-) -> bool | None:
-    """Whether the short runs bear the suggestion out."""
+) -> Confirmation | None:
+    """What the short runs say to the suggestion; None where there are none."""
     if test.suggestion is None or not runs:
         return None
     column = objective_column({"objective": spec.objective, "select": spec.select})

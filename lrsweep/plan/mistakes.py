@@ -13,8 +13,9 @@ from lrsweep.analysis.elimination import LEAST, rungs
 from lrsweep.engine.optimizers import OPTIMIZERS
 from lrsweep.engine.schedules import SCHEDULES, warmup_steps
 from lrsweep.plan.acting import acting, acting_rates
-from lrsweep.plan.outlook import Setting, full, rates_of, sample_rows
+from lrsweep.plan.outlook import Setting, full, rates_of
 from lrsweep.plan.planned import PlannedRun, run_bytes, table_bytes
+from lrsweep.plan.shorter import sample_of, smaller
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import DataError, Run, float_type
 
@@ -160,6 +161,18 @@ def nearest(value: float, run: Run) -> float:
         return float(float_type(run.precision)(value))
 
 
+def sample_mistakes(pairs: Collection[tuple[PlannedRun, PlannedRun]]) -> Iterator[Mistake]:
+    """What is wrong with the sample, from runs of it with those in whose place they are."""
+    if not any(smaller(small, one) for small, one in pairs):
+        message = "elimination.screen: the sample has all rows and epochs of the runs, so that it saves nothing"
+        yield "elimination.screen", f"{message}; lower its subset or epochs"
+    for small, one in pairs:
+        classes = len(one.data.classes)
+        if small.n_train < min(classes, one.n_train):
+            message = f"elimination.screen: the sample has {small.n_train:,} rows, but there are {classes:,} classes"
+            yield "elimination.screen.subset", f"{message}; raise its subset"
+
+
 def idle_mistakes(spec: Spec, settings: Collection[Setting]) -> Iterator[Mistake]:
     """What the file asks for that could drop or add no rate of any setting."""
     screen, halving, ones = spec.elimination.screen, spec.elimination.halving, [setting[0] for setting in settings]
@@ -171,9 +184,8 @@ def idle_mistakes(spec: Spec, settings: Collection[Setting]) -> Iterator[Mistake
     if spec.refine and not spec.extend and rates < 3:
         message = f"refine needs 3 rates or more, but {has}"
         yield "refine", f"{message}; give learning_rate a list or a grid, or add extend: until_bracketed"
-    if screen and not any(sample_rows(one, screen) < one.n_train or screen.epochs < one.run.epochs for one in ones):
-        message = "elimination.screen: the sample has all rows and epochs of the runs, so that it saves nothing"
-        yield "elimination.screen", f"{message}; lower its subset or epochs"
+    if screen:
+        yield from sample_mistakes([(sample_of(screen, one), one) for one in ones])
     if halving and not any(rungs(halving, full(one, halving)) for one in ones):
         what = "epochs" if halving.resource == "epochs" else "training rows"
         first = LEAST[halving.resource] if halving.min is None else halving.min

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from lrsweep import datasets
-from lrsweep.analysis.additions import ALONE, SAME, Extend
+from lrsweep.analysis.additions import Extend
 from lrsweep.analysis.elimination import Halving, Screen, rungs
-from lrsweep.analysis.widen import onwards
+from lrsweep.analysis.widen import ABOVE, BELOW, allowed
 from lrsweep.plan.planned import PlannedRun
-from lrsweep.plan.shorter import shortened
+from lrsweep.plan.shorter import sample_of, smaller
 from lrsweep.spec import Spec
-from lrsweep.vocabulary import Run
 
 Setting = Sequence[PlannedRun]
 """The runs of one setting: all its rates and seeds."""
@@ -32,7 +29,7 @@ def outlook(spec: Spec, settings: Collection[Setting]) -> dict[str, Any] | None:
         return None
     screen, halving, extend, refine = spec.elimination.screen, spec.elimination.halving, spec.extend, spec.refine
     return {
-        "screen": asdict(screen) | {"runs": len(sampled(settings, screen))} if screen else None,
+        "screen": asdict(screen) | sampling(settings, screen) if screen else None,
         "halving": asdict(halving) | {"rungs": ladders(settings, halving)} if halving else None,
         "extend": asdict(extend) | most(settings, [beyond(own, extend) for own in settings]) if extend else None,
         "refine": asdict(refine) | most(settings, [refine.max_rates] * len(settings)) if refine else None,
@@ -49,20 +46,24 @@ def seeds_of(setting: Setting) -> list[int]:
     return list(dict.fromkeys(one.run.seed for one in setting))
 
 
-def sample_rows(one: PlannedRun, screen: Screen) -> int:
-    """The training rows that a run has in the sample: never more than it has itself."""
-    if isinstance(screen.subset, int):
-        return min(screen.subset, one.n_train)
-    return min(datasets.split_sizes(len(one.data.y), replace(one.run, subset=screen.subset))[0], one.n_train)
+def shared_seeds(setting: Setting) -> list[int]:
+    """The seeds that all rates of a setting have, in order: those on which its rates are compared."""
+    rates = len(rates_of(setting))
+    return [seed for seed, count in Counter(one.run.seed for one in setting).items() if count == rates]
 
 
-def sampled(settings: Iterable[Setting], screen: Screen) -> set[Run]:
-    """The runs of the sample: settings that differ in what it leaves out share them."""
-    runs = set()
+def sampling(settings: Iterable[Setting], screen: Screen) -> dict[str, Any]:
+    """The sample: its runs, which settings that differ in what it leaves out share, its most epochs and seeds."""
+    runs: dict[str, PlannedRun] = {}
+    n_seeds = 0
     for setting in settings:
-        seeds = seeds_of(setting)[: screen.seeds]
-        runs |= {shortened(one, screen.epochs, sample_rows(one, screen)) for one in setting if one.run.seed in seeds}
-    return runs
+        seeds = shared_seeds(setting)[: screen.seeds] if len(rates_of(setting)) > 1 else []
+        if smaller(sample_of(screen, setting[0]), setting[0]):
+            found = [sample_of(screen, one) for one in setting if one.run.seed in seeds]
+            runs |= {one.run_id: one for one in found}
+            n_seeds = max(n_seeds, len(seeds))
+    epochs = max((one.run.epochs for one in runs.values()), default=screen.epochs)
+    return {"runs": len(runs), "epochs": epochs, "seeds": n_seeds}
 
 
 def full(one: PlannedRun, halving: Halving) -> int:
@@ -78,12 +79,8 @@ def ladders(settings: Iterable[Setting], halving: Halving) -> list[dict[str, Any
 
 def beyond(setting: Setting, extend: Extend) -> int:
     """How many rates can be added to a setting beyond one of its edges."""
-    rates = rates_of(setting)
-    counts = []
-    for grid, alone in ((rates, ALONE), (rates[::-1], -ALONE)):
-        near = (abs(math.log10(rate / grid[-1])) <= extend.max_decades + SAME for rate in onwards(grid, alone))
-        counts.append(sum(itertools.takewhile(bool, near)))
-    return max(counts)
+    grid, sides = rates_of(setting), (BELOW, ABOVE)
+    return max(sum(1 for _ in allowed(grid, side, extend.max_decades)) for side in sides)
 
 
 def most(settings: Iterable[Setting], rates: Sequence[int]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from lrsweep.plan.outlook import outlook, searches
 from lrsweep.plan.planned import PlannedRun, identity, settings
 from lrsweep.plan.stacks import Estimate, shape
 from lrsweep.spec import Spec
-from lrsweep.vocabulary import RETRIED, DataError, Problem, RawData, Run, Scalar, Source, SpecError, Stack
+from lrsweep.vocabulary import RETRIED, STOPPED, DataError, Problem, RawData, Run, Scalar, Source, SpecError, Stack
 
 Values = tuple[Scalar | None, ...]
 """A setting's values of the columns that vary."""
@@ -64,7 +64,8 @@ class Plan:
 
     def settings(self) -> dict[Values, list[PlannedRun]]:
         """The runs of each setting, by its values of the columns that vary; in order of appearance."""
-        columns, found = self.varying(), {}  # type: tuple[list[str], dict[Values, list[PlannedRun]]]
+        columns = self.varying()
+        found: dict[Values, list[PlannedRun]] = {}
         for one, (_, row) in zip(self.runs, self.columns(), strict=True):
             found.setdefault(tuple(row[column] for column in columns), []).append(one)
         return found
@@ -167,7 +168,10 @@ def refuse(spec: Spec, found: Iterable[Found]) -> None:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a sweep would do: its plan, what is stored of it already, and what the rest would take."""
+    """What a sweep would do: its plan, what is stored of it already, and what the rest would take.
+
+    `sampling` tells whether it would begin with samples that are yet to be trained.
+    """
 
     plan: Plan
     folder: Path
@@ -175,6 +179,7 @@ class Preview:
     stacks: list[Stack]
     estimate: Estimate
     workers: int
+    sampling: bool = False
 
     def counts(self) -> dict[str, int]:
         """Runs that are done, new, stale and failed."""
@@ -197,6 +202,8 @@ class Preview:
             "runs": len(columns),
             "duplicates": self.plan.duplicates,
             "counts": self.counts(),
+            "dropped": sum(self.statuses.get(run_id) == STOPPED for run_id, _ in columns),
+            "sampling": self.sampling,
             "search": outlook(spec, self.plan.grid().settings().values()),
             "added": len(self.plan.added()),
             "stacks": len(self.stacks),

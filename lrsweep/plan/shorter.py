@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from lrsweep.plan.planned import PlannedRun
+from lrsweep import datasets
+from lrsweep.analysis.elimination import Screen
+from lrsweep.plan.planned import PlannedRun, identity
 from lrsweep.vocabulary import Choice, Run
 
 
@@ -24,3 +26,24 @@ def shortened(planned: PlannedRun, epochs: int, subset: float | int | None = Non
     schedule = Choice(run.schedule.name, tuple(settings.items()))
     rows = run.subset if subset is None else subset
     return replace(run, epochs=min(epochs, run.epochs), subset=rows, schedule=schedule, growth=growth)
+
+
+def resized(planned: PlannedRun, epochs: int, subset: float | int) -> PlannedRun:
+    """A run over so many epochs, on a subset of the training rows.
+
+    Noise is left out: it is measured at the end of training, and decides nothing here.
+    """
+    run = replace(shortened(planned, epochs, subset), noise=())
+    return PlannedRun(identity(run, planned.data.fingerprint), run, planned.data)
+
+
+def sample_of(screen: Screen, planned: PlannedRun) -> PlannedRun:
+    """A run as the screen looks at it: on a sample of the training rows, or on its own where these are fewer."""
+    whole = datasets.split_sizes(len(planned.data.y), replace(planned.run, subset=1.0))[0]
+    rows = screen.subset if isinstance(screen.subset, int) else max(1, round(screen.subset * whole))
+    return resized(planned, screen.epochs, screen.subset if rows < planned.n_train else planned.run.subset)
+
+
+def smaller(small: PlannedRun, planned: PlannedRun) -> bool:
+    """Whether a sample of a run has fewer rows or epochs, so that looking at it first saves something."""
+    return small.n_train < planned.n_train or small.run.epochs < planned.run.epochs

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lrsweep.analysis.recommend import in_decades
 from lrsweep.report import words
 from lrsweep.report.printer import PROSE, Printer
 from lrsweep.report.tables import setting_columns
@@ -36,7 +37,9 @@ def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     """The lines of the plan by their names, each in parts."""
     lengths = [len(values) for values in plan["axes"].values()]
     product = f" = {' × '.join(map(str, lengths))}" if math.prod(lengths) == plan["runs"] else ""
-    states = "   ".join(f"{state} {plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed"))
+    counts = {state: f"{plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed")}
+    counts["done"] += f" (dropped {plan['dropped']:,})" if plan["dropped"] else ""
+    states = "   ".join(f"{state} {count}" for state, count in counts.items())
     line = f"{plan['runs']:,}{product}     {states}"
     lines = {"axes": [words.axis(key, values) for key, values in plan["axes"].items()]}
     fixed = words.fixed(plan["fixed"])
@@ -48,7 +51,8 @@ def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
         lines["added"] = [f"{many(plan['added'], 'run')} of these, at rates that the sweep file does not name"]
     if not plan["stacks"]:
         return lines | {"about": ["nothing to train: every run is done"]}
-    lines |= search_lines(plan["search"] or {})
+    search = plan["search"] or {}
+    lines |= search_lines(search if plan["sampling"] else search | {"screen": None})
     workers = f"with {many(plan['workers'], 'worker')}" if plan["workers"] else "in this process"
     timed = f"timed here: 3 steps of {many(plan['shapes_timed'], 'shape')}"
     in_full = " in full" * bool(plan["search"])
@@ -88,12 +92,12 @@ def rungs_line(halving: Mapping[str, Any]) -> list[str]:
 
 def extend_line(extend: Mapping[str, Any]) -> list[str]:
     """How many rates may be added beyond an edge."""
-    return [added(extend), f"{extend['max_decades']:g} decades beyond an edge"]
+    return [added(extend), f"{in_decades(extend['max_decades'], 6)} beyond an edge"]
 
 
 def refine_line(refine: Mapping[str, Any]) -> list[str]:
     """How many rates may be added round the fitted one."""
-    return [added(refine), f"to within {refine['decades']:g} decades"]
+    return [added(refine), f"to within {in_decades(refine['decades'], 6)}"]
 
 
 def added(most: Mapping[str, Any]) -> str:

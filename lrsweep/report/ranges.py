@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from lrsweep.analysis.findings import Finding, short, union
+from lrsweep.analysis.findings import Finding, layer_rates, short, union
 from lrsweep.analysis.ranges import RULES
 from lrsweep.analysis.recommend import brief
 from lrsweep.report import drawing, words
@@ -35,12 +36,20 @@ TITLES = {"pytorch_lr_finder": "lr-finder"}
 
 READ_OFF = (
     "Rates that published rules read off the smoothed mean (fastai: valley, slide, minimum, steep; pytorch-lr-finder; "
-    "Lightning), and the decades from the lowest to the highest of them."
+    "Lightning, which divides by the rate, so that low ones win), and the decades from the lowest to the highest."
 )
 
-ANSWERS = {True: "yes", False: "no", None: NOTHING}
+ANSWERS = {True: "yes", False: "no", None: "unclear"}
 STYLES = {"high": "bold green", "low": "bold", "none": "bold yellow"}
 """Of a sentence to act on, by trust."""
+
+ALIKE = 2.0
+"""Factor within which multipliers of layers are not worth a try."""
+
+LAYERS = (
+    "Of the layers' ranges only how they lie to each other counts: each is of a group that learns alone, the others as "
+    "they were drawn, and alone it bears higher rates."
+)
 
 BLANK = 0x2800
 """The character without dots: those with dots follow it, a bit for each dot."""
@@ -61,32 +70,37 @@ def print_ranges(findings: Sequence[Finding], about: Mapping[str, Any], console:
     shown = findings[:MOST_ROWS]
     printer.table(columns(shown), *left_out(len(findings), MOST_ROWS))
     printer.table(rule_columns(findings[:MOST_SAID]), *left_out(len(findings), MOST_SAID), READ_OFF)
+    by_layer = layers_told(findings)
+    printer.say(*by_layer[:MOST_SAID], *[""][: len(by_layer)])
     said = doubts(findings)
     printer.say(*said[:MOST_SAID], *left_out(len(said), MOST_SAID), *[""][: len(said)])
     if not printer.console.options.ascii_only:
         printer.draw(pictures(findings, printer.console.width))
-    printer.say(f"Files: {about['folder']}/  ranges.csv ramps.csv")
+    files = [f"{about['folder']}/  ranges.csv ramps.csv", *about["written"]]
+    printer.say(*words.lines([f"Files: {files[0]}", *files[1:]], "  ", width))
 
 
 def say_what_to_do(printer: Printer, findings: Sequence[Finding]) -> None:
-    """A sentence for each finding; of many, one for all of them."""
-    if len(findings) <= MOST_SAID:
-        for finding in findings:
+    """A sentence for each finding, or each whole network; of many, one for all of them."""
+    networks = [finding for finding in findings if not finding.test.layers]
+    said = findings if len(findings) <= MOST_SAID else networks
+    if len(said) <= MOST_SAID:
+        for finding in said:
             mark = f"{EDGE} " if finding.trust[0] == "none" else ""
             printer.say(f"{mark}{finding.sentence}.", style=STYLES[finding.trust[0]])
         printer.say("")
         return
-    whole = [finding.test for finding in findings if not finding.test.layers]
+    whole = [finding.test for finding in networks]
     known = [test.interval for test in whole if test.interval is not None]
     together = union(known)
     if together is None:
         printer.say(f"{EDGE} No interval in any of {len(whole)} settings.", "", style=STYLES["none"])
     else:
-        ends, number = " to ".join(map(short, together)), f"{len(known)} of {len(whole)} settings have"
+        ends, number = " to ".join(map(short, together)), f"{len(known)} of {len(whole)} settings"
         if len(known) == len(whole):
-            number = f"all {len(whole)} settings have"
+            number = f"all {len(whole)} settings"
         style = STYLES["high" if all(finding.trust[0] == "high" for finding in findings) else "low"]
-        printer.say(f"Sweep {ends}: between them are the intervals that {number}.", "", style=style)
+        printer.say(f"Sweep {ends}, which holds the intervals of {number}.", "", style=style)
 
 
 def headline(findings: Sequence[Finding], about: Mapping[str, Any]) -> list[str]:
@@ -120,7 +134,7 @@ def columns(findings: Sequence[Finding]) -> list[Column]:
         Column("sweep", [NOTHING if test.interval is None else span(test.interval) for test in tests]),
         Column("suggestion", [rate(test.suggestion) for test in tests]),
         Column("over seeds", bands, spare=1),
-        Column("confirmed", [ANSWERS[finding.confirmed] for finding in findings]),
+        Column("confirmed", [ANSWERS[one.confirmed] if one.told is not None else NOTHING for one in findings]),
         Column("trust", [finding.trust[0] for finding in findings]),
     ]
 
@@ -157,6 +171,22 @@ def span(interval: Sequence[float]) -> str:
 def rate(given: float | None) -> str:
     """A rate, if there is one."""
     return NOTHING if given is None else short(given)
+
+
+def layers_told(findings: Sequence[Finding]) -> list[str]:
+    """What the ranges of a network's groups of layers come to, for each network."""
+    told = []
+    for i, whole in enumerate(findings):
+        parts = [*itertools.takewhile(lambda one: one.test.layers, findings[i + 1 :])]
+        if whole.test.layers or not parts or not (rates := layer_rates(parts)):
+            continue
+        if max(rates.values()) < ALIKE * min(rates.values()):
+            told.append(f"{whole.name}: its layers want nearly the same rate.")
+            continue
+        given = ", ".join(f"{layers}: {brief(rate)}" for layers, rate in rates.items())
+        own = whole.row.get("layer_rates") not in (None, 1, "1")
+        told.append(f"{whole.name}: try layer_rates: {{{given}}}{', each times what it has now' if own else ''}.")
+    return [*told, LAYERS] if told else []
 
 
 def doubts(findings: Sequence[Finding]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from lrsweep.analysis.cost import cost_sentences
-from lrsweep.analysis.recommend import USELESS, open_edge
+from lrsweep.analysis.recommend import USELESS, extendable, open_edge
 from lrsweep.analysis.widen import widened
 from lrsweep.report import drawing, words
 from lrsweep.report.printer import EDGE, FAINT, PROSE, Printer, fitting
@@ -43,7 +43,7 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 FILES = (
     *("report.html", "runs.csv", "curves.csv", "ranking.csv", "recommendation.json", "timings.csv"),
-    *("ranges.csv", "ramps.csv"),
+    *("elimination.csv", "sample", "ranges.csv", "ramps.csv"),
 )
 
 
@@ -160,6 +160,7 @@ def say_cards(printer: Printer, cards: Sequence[Card], best: Mapping[str, Any], 
         table = rows > 0 and (show_all or card.axis in SHOWN)
         whole = show_all or card.axis in TOLD
         sentences = card.sentences if whole else [*first_words(card)] if card.axis in SHOWN else ()
+        sentences = [*sentences, *(card.details if show_all else ())]
         printer.say(card.title, style="bold")
         printer.say(*sentences)
         if table:
@@ -331,6 +332,12 @@ def bracketing(answer: Answer, entries: Sequence[Entry]) -> Iterator[tuple[str, 
     rates, extended = answer.about["axes"]["learning_rate"], answer.about.get("extend")
     again = "To bracket it, run again, which trains the new rates only, with"
     if extended:
+        grids = [answer.rows(answer.ranking, entry)["learning_rate"].tolist() for entry in entries]
+        if not any(
+            open_edge(entry) and extendable(entry, grid, answer.about)
+            for entry, grid in zip(entries, grids, strict=True)
+        ):
+            return
         yield again, f"extend={{until_bracketed: true, max_decades: {written(2 * extended['max_decades'])}}}"
         return
     if len(answer.ranking) == len(rates) * len(answer.entries):
@@ -358,5 +365,6 @@ def say_checks(printer: Printer, checks: Sequence[Check]) -> None:
 
 
 def there(folder: str) -> list[str]:
-    """The files for people that a results folder holds."""
-    return [name for name in FILES if (Path(folder) / name).exists()]
+    """The files for people that a results folder holds, and the folder of the sample's own."""
+    held = [Path(folder) / name for name in FILES]
+    return [f"{path.name}{'/' * path.is_dir()}" for path in held if path.exists()]

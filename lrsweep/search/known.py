@@ -8,7 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from lrsweep.store import Store
-from lrsweep.vocabulary import CURVE_COLUMNS, PAUSED, RETRIED, STOPPED, Array, Outcome, Pause
+from lrsweep.vocabulary import CURVE_COLUMNS, DIVERGED, PAUSED, RETRIED, STOPPED, Array, Outcome, Pause
+
+RACING_BYTES = 64_000_000
+"""What the runs that pause may take in memory: some thirty stacks. Settings race in batches, so that they stay below,
+and so that no more than that is lost where a sweep is killed, since what pauses is not stored."""
 
 
 class Known:
@@ -20,6 +24,7 @@ class Known:
         self.reasons = store.reasons() if store else {}
         self.statuses = {run_id: one for run_id, one in self.stored.items() if not (retry and one in RETRIED)}
         self.paused: dict[str, Outcome] = {}
+        self.held = 0
 
     def status(self, run_id: str) -> str | None:
         """A run's status; None where it is to be trained."""
@@ -41,19 +46,32 @@ class Known:
             return True, curve[: epochs + 1]
         return run_id in self.statuses and self.statuses[run_id] != STOPPED, None
 
+    def diverged(self, run_id: str, epochs: int) -> bool:
+        """Whether a run is known to have diverged by an epoch."""
+        if self.store is None or self.status(run_id) != DIVERGED:
+            return False
+        return len(self.store.curve(run_id)) <= epochs + 1
+
     def pauses(self, run_ids: Iterable[str]) -> dict[str, Pause]:
         """Where runs go on from, those that pause."""
         found = {run_id: self.paused[run_id].pause for run_id in run_ids if run_id in self.paused}
         return {run_id: pause for run_id, pause in found.items() if pause}
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
-        """Stores what became of runs, and keeps those that pause."""
+        """Stores what became of runs, and keeps those that pause.
+
+        Of a race that is too large for all its pauses, the curves alone are kept, as evidence: runs without a pause
+        start anew where they go on, which takes longer and comes to the same.
+        """
         assert self.store is not None  # noqa: S101  who adds has opened the folder to write it
         ended = []
         for outcome in outcomes:
-            self.paused.pop(outcome.run_id, None)
+            before = self.paused.pop(outcome.run_id, None)
+            self.held -= size(before.pause) if before else 0
             if outcome.status == PAUSED:
-                self.paused[outcome.run_id] = outcome
+                room = self.held + size(outcome.pause) <= RACING_BYTES
+                self.paused[outcome.run_id] = outcome if room else replace(outcome, pause=None)
+                self.held += size(self.paused[outcome.run_id].pause)
             else:
                 ended.append(outcome)
                 self.statuses[outcome.run_id] = self.stored[outcome.run_id] = outcome.status
@@ -88,3 +106,8 @@ class Known:
             self.store.forget(gone)
             for run_id in gone:
                 del self.statuses[run_id], self.stored[run_id]
+
+
+def size(pause: Pause | None) -> int:
+    """The bytes of a pause's numbers."""
+    return sum(array.nbytes for array in (pause.curve, pause.params, *pause.state)) if pause else 0

@@ -50,7 +50,7 @@ def races(plan: Plan) -> list[Race]:
     return found
 
 
-def even(planned: PlannedRun) -> float:
+def chance_loss(planned: PlannedRun) -> float:
     """The loss of the best constant prediction, on the run's own scale."""
     scaled = planned.data.task == "regression" and planned.run.standardize
     return 1.0 if scaled else chance(planned.data)
@@ -99,8 +99,15 @@ class Course:
                 return False
             curves.append([curve for _, curve in found])
         places = [self.race.rates.index(rate) for rate in self.kept]
-        objective, chances = (self.spec.objective, self.spec.select), even(self.race.first)
-        met = trial(self.kept, places, curves, *objective, chances, stage.share)
+        met = trial(
+            self.kept,
+            places,
+            curves,
+            objective=self.spec.objective,
+            select=self.spec.select,
+            chance=chance_loss(self.race.first),
+            share=stage.share,
+        )
         self.settle(stage, stage.decide(met), len(curves[0]))
         return True
 

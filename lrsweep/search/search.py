@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -10,18 +10,14 @@ from lrsweep.analysis.additions import additions
 from lrsweep.analysis.elimination import Elimination
 from lrsweep.plan import Plan, PlannedRun, pause_bytes
 from lrsweep.provenance import about
-from lrsweep.search.known import Known
+from lrsweep.search.known import RACING_BYTES, Known
 from lrsweep.search.races import Course, races
 from lrsweep.search.stages import Stage
-from lrsweep.search.told import Told, told_of_additions
+from lrsweep.search.told import Told, told_of_additions, told_of_no_race
 from lrsweep.vocabulary import STOPPED, Array, Scalar
 
 if TYPE_CHECKING:
     from lrsweep.store.tables import Row
-
-RACING_BYTES = 64_000_000
-"""What the runs that pause may take in memory: some thirty stacks. Settings race in batches, so that they stay below,
-and so that no more than that is lost where a sweep is killed, since what pauses is not stored."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +25,9 @@ class Wave:
     """What is next: runs to train, by the epoch until which (None: to the end), and what is decided before.
 
     `plan` is the whole sweep's by now. The runs are those of `sample`, the plan of the sample's folder, if that is so
-    (`sampling`), else the sweep's own. `stops` tells of runs that are stopped why, `again` are runs that were stopped
-    under another course and are trained in full now, `decisions` rows of elimination.csv. `title` names the stage,
-    `said` are lines about what was decided, `missing` counts the runs of the plan that are not done.
+    (`sampling`), else the sweep's own. `stops` tells of runs that are stopped why, `again` are runs that are stored as
+    stopped and are to be trained on, `decisions` rows of elimination.csv. `title` names the stage, `said` are lines
+    about what was decided, `missing` counts the runs of the plan that are not done.
     """
 
     plan: Plan
@@ -68,12 +64,12 @@ class Search:
     ) -> Wave:
         """What is decided by now, and runs to train."""
         rows = [row for course in self.courses for row in course.rows()]
-        wanted = {} if runs is None else runs
-        again = [] if sampling else [one.run_id for ones in wanted.values() for one in ones]
-        taken_up = {one.run_id for one in self.plan.added()}
-        again = [run_id for run_id in again if run_id not in taken_up and self.known.status(run_id) == STOPPED]
-        said, missing = self.told.lines(), len(self.missing())
-        return Wave(self.plan, self.samples(), self.stops(), rows, said, missing, title, sampling, wanted, again)
+        own = [] if sampling or not runs else [one.run_id for ones in runs.values() for one in ones]
+        missing, again = self.missing(), self.again(own)
+        if not self.told.begun:
+            self.told.in_doubt(self.in_doubt(missing))
+        said, stops = self.told.lines(), self.stops()
+        return Wave(self.plan, self.samples(), stops, rows, said, len(missing), title, sampling, runs or {}, again)
 
     # Samples
 
@@ -127,7 +123,8 @@ class Search:
         if not any(course.stage for course in self.courses):
             yield self.courses
             return
-        batch, held = [], 0  # type: tuple[list[Course], int]
+        batch: list[Course] = []
+        held = 0
         for n_bytes, course in sorted(
             ((self.pausing(course), course) for course in self.courses), key=lambda pair: -pair[0]
         ):
@@ -149,6 +146,7 @@ class Search:
             self.decide(batch)
             runs: dict[int | None, list[PlannedRun]] = {}
             titles: dict[str, None] = {}
+            alone: list[Mapping[str, Scalar | None]] = []
             for course in batch:
                 stage = course.stage
                 until = None if stage is None else stage.epochs
@@ -156,8 +154,11 @@ class Search:
                 if lacking:
                     runs.setdefault(until, []).extend(lacking)
                     titles |= {stage.title if stage else "": None}
+                    alone += [] if course.race.seeds else [course.race.setting]
             if not runs:
                 return
+            if alone and self.grid.spec.elimination != Elimination():
+                self.told.say(told_of_no_race(self.plan, alone))
             yield self.wave(", ".join(filter(None, titles)), runs)
 
     def racers(self, course: Course, stage: Stage | None) -> list[PlannedRun]:
@@ -199,14 +200,17 @@ class Search:
     def instead(self, plan: Plan) -> dict[str, Row]:
         """What a sweep that was never interrupted has of the runs that the course stops: how far they got, no more.
 
-        So the rates that are added do not depend on what else is known of these.
+        So the rates that are added do not depend on what else is known of these. Runs that had diverged by then are
+        not stopped: they say that their rate breaks, which bounds what is added.
         """
         own = {one.run_id for one in plan.added()}
         found: dict[str, Row] = {}
         for course in self.courses:
             for rate, (stage, reason) in course.gone.items():
                 row: Row = (STOPPED, reason, {} if stage.sample else {"epochs_done": stage.epochs})
-                found |= {one.run_id: row for one in course.race.runs[rate].values() if one.run_id not in own}
+                raced = [] if stage.sample else [one.run_id for one in course.seen(stage, [rate])[0]]
+                kept = own.union(run_id for run_id in raced if self.known.diverged(run_id, stage.epochs))
+                found |= {one.run_id: row for one in course.race.runs[rate].values() if one.run_id not in kept}
         return found
 
     # What is known
@@ -224,20 +228,31 @@ class Search:
                         found[one.run_id] = reason
         return found
 
-    def missing(self) -> list[PlannedRun]:
-        """The runs of the plan that are yet to be trained, as far as is known; stopped ones only if they go on."""
-        found = [one for one in self.plan.added() if self.known.unfinished(one.run_id)]
-        own = {one.run_id for one in self.plan.added()}
-        for course in self.courses:
-            for rate in course.kept:
-                for one in course.race.runs[rate].values():
-                    status = self.known.status(one.run_id)
-                    if one.run_id not in own and (status is None or (status == STOPPED and course.stage is None)):
-                        found.append(one)
-        return found
+    def missing(self) -> list[str]:
+        """The runs that are yet to be trained, as far as is known: also those that were stopped, and may be again."""
+        return [run_id for run_id in self.going(self.courses) if self.known.unfinished(run_id)]
+
+    def again(self, own: Iterable[str]) -> list[str]:
+        """The runs stored as stopped that a wave trains on, its `own`, or that are sure to be trained and no evidence.
+
+        Where rungs look at the runs themselves, what is stored of these is evidence until they are trained on.
+        """
+        decided = [course for course in self.courses if course.stage is None]
+        sure = self.going(course for course in decided if all(stage.sample for stage in course.stages))
+        return [run_id for run_id in sure | dict.fromkeys(own) if self.known.status(run_id) == STOPPED]
+
+    def in_doubt(self, missing: Iterable[str]) -> int:
+        """How many of the missing runs are stored as stopped and, as far as is known, may be stopped again."""
+        sure = self.going(course for course in self.courses if course.stage is None)
+        return sum(run_id not in sure and self.known.status(run_id) == STOPPED for run_id in missing)
+
+    def going(self, courses: Iterable[Course]) -> dict[str, None]:
+        """The runs that were added, and those of the rates that are still in."""
+        kept = [course.race.runs[rate].values() for course in courses for rate in course.kept]
+        return dict.fromkeys(one.run_id for runs in [self.plan.added(), *kept] for one in runs)
 
     def statuses(self) -> dict[str, str]:
         """run_id → status of every run that is not missing, stale ones too."""
-        missing = {one.run_id for one in self.missing()}
+        missing = set(self.missing())
         stopped = dict.fromkeys(self.stops(), STOPPED)
         return {run_id: status for run_id, status in (self.known.stored | stopped).items() if run_id not in missing}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from lrsweep import datasets
-from lrsweep.analysis.elimination import Decision, Elimination, Halving, Screen, Trial, halved, rungs, screened
-from lrsweep.plan import PlannedRun, identity, shortened
+from lrsweep.analysis.elimination import Decision, Elimination, Halving, Trial, halved, rungs, screened
+from lrsweep.plan import PlannedRun, resized, sample_of, smaller
 
 Sampled = Callable[[PlannedRun], PlannedRun]
 """From a run to the one that is trained in its place."""
@@ -19,8 +19,8 @@ class Stage:
     """A look at all rates of a setting that are still in.
 
     It looks at runs with so many training rows up to an epoch: at those that `sample` makes of the setting's own, or
-    at these where that is None. `share` is how many steps that is, over those of the whole run. It is the `number`-th
-    `of` so many of its kind.
+    at these where that is None. `share` is how many steps that is, over those of the whole run: 1 where fewer rows make
+    as many batches. It is the `number`-th `of` so many of its kind.
     """
 
     name: str
@@ -50,16 +50,22 @@ class Stage:
 
 
 def stages(planned: PlannedRun, elimination: Elimination) -> Iterator[Stage]:
-    """The stages of the setting of a run, in order. A sample as large as the run itself is none."""
+    """The stages of the setting of a run, in order. A sample of all rows and epochs of the run itself is none."""
     screen, halving = elimination.screen, elimination.halving
     if screen is not None:
         sample = functools.partial(sample_of, screen)
         small = sample(planned)
-        if share_of(small, planned) < 1:
+        if smaller(small, planned):
             yield Stage(
-                *("screen", 1, 1, small.run.epochs, small.n_train, share_of(small, planned), screen.seeds),
-                sample,
-                screened,
+                name="screen",
+                number=1,
+                of=1,
+                epochs=small.run.epochs,
+                n_train=small.n_train,
+                share=share_of(small, planned),
+                n_seeds=screen.seeds,
+                sample=sample,
+                decide=screened,
             )
     if halving is not None:
         yield from halvings(planned, halving)
@@ -72,12 +78,18 @@ def halvings(planned: PlannedRun, halving: Halving) -> Iterator[Stage]:
     by_epochs = halving.resource == "epochs"
     ladder = rungs(halving, epochs if by_epochs else planned.n_train)
     for number, rung in enumerate(ladder, 1):
-        place = (f"rung {number}", number, len(ladder))
-        if by_epochs:
-            yield Stage(*place, rung, planned.n_train, rung / epochs, None, None, decide)
-        else:
-            on_rows = functools.partial(resized, epochs=epochs, subset=rung)
-            yield Stage(*place, epochs, rung, share_of(on_rows(planned), planned), None, on_rows, decide)
+        rows = None if by_epochs else functools.partial(resized, epochs=epochs, subset=rung)
+        yield Stage(
+            name=f"rung {number}",
+            number=number,
+            of=len(ladder),
+            epochs=rung if by_epochs else epochs,
+            n_train=rows(planned).n_train if rows else planned.n_train,
+            share=share_of(rows(planned), planned) if rows else rung / epochs,
+            n_seeds=None,
+            sample=rows,
+            decide=decide,
+        )
 
 
 def share_of(small: PlannedRun, planned: PlannedRun) -> float:
@@ -85,23 +97,13 @@ def share_of(small: PlannedRun, planned: PlannedRun) -> float:
     return small.steps() / planned.steps()
 
 
-def sample_of(screen: Screen, planned: PlannedRun) -> PlannedRun:
-    """A run as the screen looks at it: on a sample of the training rows, or on its own where these are fewer.
+def sampled(elimination: Mapping[str, Mapping[str, Any] | None] | None) -> bool:
+    """Whether any stage looks at samples, which have a folder of their own; of the options as plain values.
 
-    Noise is left out: it is measured at the end of training, and decides nothing here.
+    >>> sampled({"screen": None, "halving": {"resource": "epochs"}}), sampled({"screen": {}, "halving": None})
+    (False, True)
     """
-    whole = datasets.split_sizes(len(planned.data.y), replace(planned.run, subset=1.0))[0]
-    rows = screen.subset if isinstance(screen.subset, int) else max(1, round(screen.subset * whole))
-    return resized(planned, screen.epochs, screen.subset if rows < planned.n_train else planned.run.subset)
-
-
-def resized(planned: PlannedRun, epochs: int, subset: float | int) -> PlannedRun:
-    """A run over so many epochs, on a subset of the training rows."""
-    run = replace(shortened(planned, epochs, subset), noise=())
-    return PlannedRun(identity(run, planned.data.fingerprint), run, planned.data)
-
-
-def sampled(elimination: Elimination) -> bool:
-    """Whether any stage looks at samples, which have a folder of their own."""
-    by_rows = elimination.halving is not None and elimination.halving.resource == "subset"
-    return elimination.screen is not None or by_rows
+    if not elimination:  # of a sweep without it, or of a folder from before there was any
+        return False
+    halving = elimination["halving"]
+    return elimination["screen"] is not None or (halving is not None and halving["resource"] == "subset")

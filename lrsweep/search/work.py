@@ -48,7 +48,8 @@ class Work:
         self.search, self.train, self.workers = search, train, workers
         self.view, self.fail_fast, self.prepare = view, fail_fast, prepare
         self.store: Store = search.known.store
-        self.views, self.trained, self.plan = Views(self.store), 0, None  # type: tuple[Views, int, Plan | None]
+        self.views, self.trained = Views(self.store), 0
+        self.plan: Plan | None = None
 
     def go(self) -> None:
         """Trains wave after wave, to the end or until it is ended. Views are written whatever ends it."""

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from lrsweep.analysis.cards.card import Card, Col
-from lrsweep.analysis.cards.elimination import called_apart, let_go
+from lrsweep.analysis.cards.courses import called_apart, let_go
 from lrsweep.analysis.cards.phrases import count, interval_numbers, listed, with_
 from lrsweep.analysis.cards.scaling import MOST_LISTED, MOST_NAMED
 from lrsweep.analysis.cards.standings import Material, Standing, standings
 from lrsweep.analysis.fit import Fit, fit
 from lrsweep.analysis.profiles import digits
 from lrsweep.analysis.ranking import lower_is_better, objective_column
-from lrsweep.analysis.recommend import brief
+from lrsweep.analysis.recommend import brief, in_decades
 from lrsweep.vocabulary import Array
 
 
@@ -62,7 +62,7 @@ def addition_cards(material: Material) -> tuple[Card, ...]:
             Card("extend", extending(extended), [*each(told)], extended_table(extended), (), numbers(extended))
         )
     if refined := added(material, ("refine",)):
-        told = [f"{'it' if i else 'the interval'} {narrowed(one)}{with_(one.name)}" for i, one in enumerate(refined)]
+        told = [f"the interval {narrowed(one)}{with_(one.name)}" for one in refined]
         cards.append(
             Card("refine", refining(refined, asked), [*each(told)], refined_table(refined), (), numbers(refined))
         )
@@ -122,7 +122,8 @@ def refining(found: Sequence[Added], asked: float) -> str:
         short = "" if narrow or asked == math.inf else f", where {asked:.2g} was asked for"
         where = with_(found[0].name)
         return f"Refined by {rates} round the fitted one{where} ({runs}): its 95% interval {narrowed(found[0])}{short}."
-    held = f"in {narrow} of them the fitted rate's 95% interval is within {asked:.2g} decades"
+    some = "none" if not narrow else "all" if narrow == len(found) else str(narrow)
+    held = f"{some} of their fitted rates {'have' if narrow > 1 else 'has'} a 95% interval within {in_decades(asked)}"
     return f"Refined {len(found)} settings by {rates} ({runs}): {held}."
 
 
@@ -136,7 +137,10 @@ def narrowed(one: Added) -> str:
     before, after = one.widths
     if not math.isfinite(after):
         return "cannot be told"
-    return f"{f'went from {before:.2g} to' if math.isfinite(before) else 'is now'} {after:.2g} decades"
+    if not math.isfinite(before):
+        return f"is now {in_decades(after)}"
+    same = f"{before:.2g}" == f"{after:.2g}"
+    return f"{'stays at' if same else f'went from {before:.2g} to'} {in_decades(after)}"
 
 
 def each(told: Sequence[str]) -> Iterator[str]:

@@ -34,7 +34,8 @@ class Chart:
     """A figure to draw: tidy `data`, whose columns the other fields name.
 
     `lines`: `y` against `x`, a line for each value of `by`, a band or bar from `low` to `high`. `heat`: cells of
-    `colour` over `x` and `y`, a panel for each value of `by`. `title` says in a short line what is drawn, the titles of
+    `colour` over `x` and `y`, a panel for each value of `by`; where `hollow` is true, a ring stands in a cell without
+    one, for what was dropped early. `title` says in a short line what is drawn, the titles of
     the axes name what is on them with its unit, `words` describe the figure to who cannot see it. Where `x` holds
     words, no line goes from one to the next.
     """
@@ -51,6 +52,7 @@ class Chart:
     low: str = ""
     high: str = ""
     colour: str = ""
+    hollow: str = ""
     colour_title: str = ""
     log_x: bool = False
     log_y: bool = False
@@ -62,7 +64,7 @@ class Card:
     """What a sweep says about one of its axes.
 
     `title` is the finding in one sentence, `sentences` say more and what to doubt, `numbers` are for JSON (plain
-    values; what cannot be said is None).
+    values; what cannot be said is None), and `details` are sentences that a short summary can do without.
     """
 
     axis: str
@@ -71,7 +73,8 @@ class Card:
     table: Sequence[Col] = ()
     charts: Sequence[Chart] = ()
     numbers: dict[str, Any] = field(default_factory=dict)
+    details: Sequence[str] = ()
 
     def document(self) -> dict[str, Any]:
         """The card as JSON has it."""
-        return {"axis": self.axis, "title": self.title, "sentences": list(self.sentences), **self.numbers}
+        return {"axis": self.axis, "title": self.title, "sentences": [*self.sentences, *self.details], **self.numbers}

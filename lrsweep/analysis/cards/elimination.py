@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lrsweep.analysis.cards.card import Card, Chart, Col
-from lrsweep.analysis.cards.phrases import common, count, decimals, factor, listed, with_
-from lrsweep.analysis.cards.scaling import MOST_LISTED
-from lrsweep.analysis.cards.standings import Material, Standing, standings
-from lrsweep.analysis.cards.subset import FEWEST, spearman
+from lrsweep.analysis.cards.courses import SCREEN, Course, Stage, courses
+from lrsweep.analysis.cards.phrases import count, decimals, factor, listed, with_
+from lrsweep.analysis.cards.scaling import MOST_LISTED, MOST_NAMED
+from lrsweep.analysis.cards.standings import Material, Standing
+from lrsweep.analysis.cards.subset import FEWEST
 from lrsweep.analysis.elimination import stage_objective
-from lrsweep.analysis.profiles import as_in_the_file, digits
-from lrsweep.analysis.ranking import RATE, by_setting, lower_is_better, objective_column, varying
+from lrsweep.analysis.profiles import digits
+from lrsweep.analysis.ranking import RATE, lower_is_better, objective_column
 from lrsweep.analysis.recommend import brief
 from lrsweep.vocabulary import Array
 
-if TYPE_CHECKING:
-    Frame = pd.DataFrame
-
-SCREEN = "screen"
-"""The name of the stage that is a sample before all others."""
-
 PLACED = {SCREEN: "on the sample"}
 """Where a stage is, within a sentence; others are at their names."""
+
+ENOUGH = 5
+"""Rates trained in full from which on the correlation of their order is told in short summaries too."""
+
+LEVEL = 5e-4
+"""Scores nearer to the leader's than this are written alike."""
 
 FAR_OFF = 3.0
 """Losses this many times the untrained one's are left out of the chart: of the others nothing could be seen."""
@@ -37,143 +38,29 @@ IN_FULL = "in full"
 """What the last of all stages is called in a chart."""
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What one stage measured and decided of a setting's K rates that were in it, ascending.
-
-    (K,) each: the objective's `values`, infinitely bad where a seed was lost, `ranks` from 1, how much worse than the
-    leader they are, by `margins`, whether they are `kept`, and `reasons`.
-    """
-
-    name: str
-    epochs: int
-    n_train: int
-    n_seeds: int
-    rates: Array
-    values: Array
-    ranks: Array
-    margins: Array
-    kept: Array
-    reasons: Sequence[str]
-
-    @property
-    def leader(self) -> float:
-        """The best rate by it."""
-        return float(self.rates[self.ranks.argmin()])
-
-
-@dataclass(frozen=True)
-class Course:
-    """A setting's way through the stages. `name` is what it has and others have not, `standing` how it came out.
-
-    `gone` are the rates that were dropped before their end, ascending, and stayed so, and `went` the places in `stages`
-    where they were.
-    """
-
-    name: str
-    standing: Standing
-    stages: Sequence[Stage]
-    gone: Array
-    went: Array
-
-    @property
-    def finished(self) -> Array:
-        """The rates that were trained in full with all seeds."""
-        return self.standing.profile.rates[np.isfinite(self.standing.means)]
-
-    def spearman(self, stage: Stage, column: str) -> tuple[float, int]:
-        """The correlation of a stage's order of the rates that were then trained in full with their final one.
-
-        And over how many; nan where these are fewer than FEWEST. `column` is the objective.
-        """
-        both, here, there = np.intersect1d(stage.rates, self.finished, assume_unique=True, return_indices=True)
-        means = self.standing.means[np.isfinite(self.standing.means)][there]
-        early = stage.values[here] if lower_is_better(stage_objective(column)) else -stage.values[here]
-        return spearman(early, means if lower_is_better(column) else -means), len(both)
-
-
 def elimination_cards(material: Material) -> tuple[Card, ...]:
     """The card of a sweep with screening or halving; none without."""
     found = courses(material)
     if not found:
         return ()
     column = objective_column(material.about)
+    order, telling = agreement(found, column)
     return (
         Card(
             axis="elimination",
             title=headline(found, material.spent),
             sentences=[
                 *dropped(found),
-                *agreement(found, column),
+                *([order] if telling else []),
                 *nearly(found, stage_objective(column)),
                 *beside_the_best(found),
-                *taken_up(found),
+                *trained_anyhow(found),
             ],
+            details=[] if telling else [order],
             table=table(found, column),
             charts=[*charts(found, material)],
             numbers={"spent": digits(material.spent), "settings": [numbers(one, column) for one in found]},
         ),
-    )
-
-
-def courses(material: Material) -> list[Course]:
-    """Every setting's way through the stages, the best setting's first."""
-    if material.decisions is None or not len(material.decisions):
-        return []
-    known = {tuple(one.setting.values()): one for one in standings(material)}
-    groups = [material.decisions.iloc[rows] for rows in by_setting(material.decisions, material.about)]
-    keyed = [(known.get(key_of(group, material.about)), group) for group in groups]
-    ordered = sorted(((one, group) for one, group in keyed if one), key=lambda pair: pair[0].place)
-    names = called_apart([one for one, _ in ordered])
-    return [course(name, one, group) for name, (one, group) in zip(names, ordered, strict=True)]
-
-
-def called_apart(found: Sequence[Standing]) -> list[str]:
-    """What each setting has and others have not, its dataset included; empty where there is only one."""
-    names = common([one.setting for one in found])
-    datasets = [str(one.setting.get("dataset", "")) for one in found]
-    return [", ".join(filter(None, pair)) for pair in zip(datasets, names, strict=True)]
-
-
-def key_of(decisions: Frame, about: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The setting that decisions are of, as the file has it."""
-    axes = about["axes"]
-    return tuple(as_in_the_file([decisions[column].iloc[0]], axes[column])[0] for column in varying(about))
-
-
-def let_go(material: Material) -> dict[tuple[Any, ...], set[float]]:
-    """The rates that each setting's stages dropped, whatever became of them then."""
-    frame, about = material.decisions, material.about
-    if frame is None or not len(frame):
-        return {}
-    groups = [frame.iloc[rows] for rows in by_setting(frame, about)]
-    return {key_of(group, about): {*group.loc[~group["kept"].astype(bool), RATE].tolist()} for group in groups}
-
-
-def course(name: str, standing: Standing, decisions: Frame) -> Course:
-    """A setting's way, from its decisions."""
-    stages = [stage(str(key), rows) for key, rows in decisions.groupby("stage", sort=False)]
-    last = {rate: at for at, one in enumerate(stages) for rate in one.rates[~one.kept].tolist()}
-    stopped = standing.profile.rates[standing.profile.stopped].tolist()
-    gone = [rate for rate in stopped if rate in last]
-    return Course(name, standing, stages, np.array(gone), np.array([last[rate] for rate in gone], int))
-
-
-def stage(name: str, rows: Frame) -> Stage:
-    """One stage of a setting, from its decisions."""
-    rows = rows.sort_values(RATE)
-    first = rows.iloc[0]
-    return Stage(
-        name,
-        epochs=int(first["stage_epochs"]),
-        n_train=int(first["n_train"]),
-        n_seeds=int(first["n_seeds"]),
-        rates=rows[RATE].to_numpy(float),
-        values=rows["value"].to_numpy(float),
-        ranks=rows["rank"].to_numpy(int),
-        margins=rows["margin"].to_numpy(float),
-        kept=rows["kept"].to_numpy(bool),
-        reasons=[*rows["reason"].fillna("")],
     )
 
 
@@ -184,6 +71,8 @@ def headline(found: Sequence[Course], spent: float | None) -> str:
     gone, rates = sum(len(one.gone) for one in found), sum(len(one.standing.profile.rates) for one in found)
     of = f"{rates} rates{f' in {len(found)} settings' if len(found) > 1 else ''}"
     went = f"{gone} of {of} went before their end." if gone else f"none of {of} was dropped."
+    if not gone and (back := sum(len(one.back) for one in found)):
+        went = f"{back} of {of} {were(back)} dropped, and then trained in full anyhow."
     took = "" if spent is None else f" the sweep took {spent:.0%} of the full grid's training:"
     return f"With {what}{took} {went}"
 
@@ -201,7 +90,9 @@ def dropped(found: Sequence[Course]) -> Iterator[str]:
         yield f"{told[0].upper()}{told[1:]}"
     if len(found) > 1:
         few, most = min(len(one.gone) for one in found), max(len(one.gone) for one in found)
-        yield f"Each setting lost {count(few, 'rate') if few == most else f'{few} to {most} rates'}."
+        if most:
+            range_ = f"{few} to {most}" if few else f"up to {most}"
+            yield f"Each setting lost {count(few, 'rate') if few == most else f'{range_} rates'}."
 
 
 def called(one: Stage, course: Course) -> str:
@@ -236,25 +127,24 @@ def spans(rates: Array, grid: Array) -> str:
     return listed([" to ".join(dict.fromkeys([brief(group[0]), brief(group[-1])])) for group in groups], most=4)
 
 
-def agreement(found: Sequence[Course], column: str) -> Iterator[str]:
-    """Whether the stages' order of the rates is their final one."""
-    told, most = [], 0
+def agreement(found: Sequence[Course], column: str) -> tuple[str, bool]:
+    """Whether the stages' order of the rates is their final one, and whether that is of ENOUGH rates."""
+    told, most, fewest = [], 0, math.inf
     for name in dict.fromkeys(one.name for course in found for one in course.stages):
-        each = [course.spearman(one, column) for course in found for one in course.stages if one.name == name]
-        values = [value for value, _ in each if np.isfinite(value)]
-        most = max(most, len(values))
+        every = [course.spearman(one, column) for course in found for one in course.stages if one.name == name]
+        each = [(value, n) for value, n in every if np.isfinite(value)]
+        values = [value for value, _ in each]
+        most, fewest = max(most, len(values)), min([fewest, *(n for _, n in each)])
         ends = f" ({decimals(min(values))} to {decimals(max(values))})" if len(values) > 1 else ""
-        of = f" ({count(each[0][1], 'rate')})" if len(found) == 1 else ends
+        of = f" ({count(every[0][1], 'rate')})" if len(found) == 1 else ends
         told += [f"{decimals(median(values))}{of} {PLACED.get(name, f'at {name}')}"] if values else []
-    if told:
-        few = f", of {most} of {len(found)} settings, the others having fewer than {FEWEST}"
-        middle = f"{', the median' if most > 1 else ''}{few if most < len(found) else ''}" if len(found) > 1 else ""
-        yield (
-            f"Spearman's correlation with the final order, over the rates trained in full{middle}: {', '.join(told)}."
-        )
-    else:
+    if not told:
         few = f"fewer than {FEWEST} rates of a stage were trained in full"
-        yield f"Whether a stage's order is the final one cannot be told: {few}."
+        return f"Whether a stage's order is the final one cannot be told: {few}.", False
+    few = f", of {most} of {len(found)} settings, the others having fewer than {FEWEST}"
+    middle = f"{', the median' if most > 1 else ''}{few if most < len(found) else ''}" if len(found) > 1 else ""
+    said = f"Spearman's correlation with the final order, over the rates trained in full{middle}: {', '.join(told)}."
+    return said, fewest >= ENOUGH
 
 
 def nearly(found: Sequence[Course], column: str) -> Iterator[str]:
@@ -270,6 +160,8 @@ def nearly(found: Sequence[Course], column: str) -> Iterator[str]:
     if close:
         margin, course, one, rate = min(close, key=lambda each: each[0])
         behind = f"{factor(margin)} times" if lower_is_better(column) else f"{decimals(margin, 3)} below"
+        if not lower_is_better(column) and margin < LEVEL:
+            behind = "level with"
         start = f"Nearest to staying was {brief(rate)}{with_(course.name)}"
         yield f"{start}: its {column} was {behind} the leader's {PLACED.get(one.name, f'at {one.name}')}."
 
@@ -285,15 +177,33 @@ def beside_the_best(found: Sequence[Course]) -> Iterator[str]:
         yield f"In {beside} of {len(found)} settings a rate next to the best was dropped."
 
 
-def taken_up(found: Sequence[Course]) -> Iterator[str]:
-    """Rates that were dropped and trained in full later, since the best was next to them."""
-    again = []
-    for course in found:
-        out = {rate for one in course.stages for rate in one.rates[~one.kept].tolist()}
-        if back := [rate for rate in course.finished.tolist() if rate in out]:
-            again.append(f"{spans(np.array(back), course.standing.profile.rates)}{with_(course.name)}")
-    if again:
-        yield f"Trained in full although they had been dropped: {'; '.join(again[:4])}{'; …' * (len(again) > 4)}."
+def trained_anyhow(found: Sequence[Course]) -> Iterator[str]:
+    """Rates that were dropped and are trained in full, since the best was next to them or by another run of the sweep.
+
+    They show what elimination alone would have missed.
+    """
+    for why, taken in (("as the best was next to them", True), ("by a run with other elimination or none", False)):
+        again = []
+        for course in found:
+            back = course.back[np.isin(course.back, [*course.taken_up]) == taken]
+            if len(back):
+                again.append(f"{spans(back, course.standing.profile.rates)}{with_(course.name)}")
+        if again:
+            more = "; …" * (len(again) > MOST_NAMED)
+            yield f"Dropped, but trained in full {why}: {'; '.join(again[:MOST_NAMED])}{more}."
+    told = [one for one in found if len(one.back)]
+    missed = [one for one in told if one.best_is_back]
+    if missed:
+        bests = [f"{brief(one.standing.entry['best_rate'])}{with_(one.name)}" for one in missed]
+        of = "" if len(found) == 1 else f" in {len(missed)} of {len(told)} settings"
+        yield f"The best rate is among them{of}, so elimination alone would have missed it: {listed(bests, most=4)}."
+    elif told:
+        best = "The best rate is" if len(told) == 1 else "The best rates are"
+        yield f"{best} not among them: elimination kept {'it' if len(told) == 1 else 'them'}."
+
+
+def were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def table(found: Sequence[Course], column: str) -> list[Col]:
@@ -387,6 +297,7 @@ def numbers(course: Course, column: str) -> dict[str, Any]:
             "rates": len(one.rates),
             "kept": int(one.kept.sum()),
             "dropped": course.gone[course.went == at].tolist(),
+            "dropped_but_trained": one.rates[~one.kept & np.isin(one.rates, course.back)].tolist(),
         }
         order = {"leader": one.leader, "spearman": digits(correlation), "spearman_rates": n}
         stages.append({"stage": one.name, **sizes, **rates, **order})

@@ -184,7 +184,8 @@ def place(one: Range) -> str:
     if one.inside or one.interval is None or one.best is None:
         return "in it"
     end, word = (one.interval[0], "below") if one.best < one.interval[0] else (one.interval[1], "above")
-    return f"{abs(math.log10(one.best / end)):.1f} decades {word} it"
+    away = abs(math.log10(one.best / end))
+    return f"{away:.1f} decades {word} it" if away >= 0.05 else f"just {word} it"
 
 
 def compared(whole: Sequence[Range]) -> Iterator[str]:

@@ -84,21 +84,23 @@ def drawn(one: Standing, fitted: bool) -> tuple[float, float, float]:
 def heat_chart(found: Sequence[Ladder], board: Board, size: str, title: str) -> Chart:
     """The objective over size and rate, a panel per family; losses no higher than the untrained one's."""
     rows = [
-        {"size": at, RATE: rate, "objective": value, "setting": ladder.name or board.metric}
+        {"size": at, RATE: rate, "objective": value, "setting": ladder.name or board.metric, "dropped": gone}
         for ladder in found[:MOST_NAMED]
         for at, one in zip(ladder.sizes, ladder.members, strict=True)
-        for rate, value in zip(one.profile.rates.tolist(), capped(one, board), strict=True)
+        for rate, value, gone in zip(one.profile.rates.tolist(), capped(one, board), dropped(one), strict=True)
     ]
     cap = "losses above the untrained one are drawn like that one" if board.lower else "a lost rate is left blank"
+    rings = "; a ring marks rates that were dropped early" if any(row["dropped"] for row in rows) else ""
     return Chart(
         kind="heat",
-        data=pd.DataFrame(rows, columns=["size", RATE, "objective", "setting"]),
+        data=pd.DataFrame(rows, columns=["size", RATE, "objective", "setting", "dropped"]),
         x="size",
         y=RATE,
         by="setting",
         colour="objective",
+        hollow="dropped",
         title=title,
-        words=f"{board.metric} for each {size} and rate, mean over seeds; {cap}.",
+        words=f"{board.metric} for each {size} and rate, mean over seeds; {cap}{rings}.",
         x_title=size,
         y_title=RATE,
         colour_title=board.metric,
@@ -109,6 +111,13 @@ def heat_chart(found: Sequence[Ladder], board: Board, size: str, title: str) -> 
 
 
 def capped(one: Standing, board: Board) -> list[float]:
-    """The objective of each rate as a colour can show it: a lost score is nan, a loss at most the untrained one."""
-    shade = np.fmin(one.means, one.untrained) if board.lower else np.where(np.isfinite(one.means), one.means, np.nan)
+    """The objective of each rate as a colour can show it: at most the untrained loss; of a lost score, and of a rate
+    that was dropped, there is none: nan."""
+    known = np.isfinite(one.means) | (board.lower & ~np.isnan(one.means))
+    shade = np.where(known, np.fmin(one.means, one.untrained) if board.lower else one.means, np.nan)
     return [float(value) for value in shade]
+
+
+def dropped(one: Standing) -> list[bool]:
+    """Which of the rates were dropped before their end, so that their objective is not known."""
+    return [bool(gone) for gone in np.isnan(one.means) & one.profile.stopped]

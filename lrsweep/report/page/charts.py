@@ -163,6 +163,7 @@ def _heat(chart: Chart) -> Picture:
     kept = groups[:MOST_PANELS]
     xs, ys = (_ordered(chart.data[column].map(look.same)) for column in (chart.x, chart.y))
     panels = [_cells(chart, rows, xs, ys, _nth(i), name) for i, (name, rows) in enumerate(kept)]
+    rings = [*filter(None, (_rings(chart, rows, xs, ys, _nth(i)) for i, (_, rows) in enumerate(kept)))]
     each = max(120, PANEL_ROW * len(ys))
     wide, narrow = _panels(chart, xs, ys, len(kept))
     titles = [textwrap.wrap(name, TITLE // len(kept)) for name, _ in kept]
@@ -174,12 +175,13 @@ def _heat(chart: Chart) -> Picture:
     layout = look.layout(**wide, annotations=headings, coloraxis=colours) | {
         "margin": {"l": 8, "r": 8, "t": above, "b": 8}
     }
-    figure = go.Figure(data=panels, layout=layout)
+    figure = go.Figure(data=[*panels, *rings], layout=layout)
     return Picture(
         label="",
         title=chart.title,
         words=chart.words,
         figure=figure,
+        marks=[Mark("dropped", "dropped early")] if rings else [],
         note=f"{len(kept)} of {len(groups)} panels are shown." if len(kept) < len(groups) else "",
         height=each + above + 60,
         narrow=narrow
@@ -258,6 +260,25 @@ def _cells(
             "ygap": 2,
         },
         **{"hoverinfo": "text", "hovertext": told, "xaxis": f"x{number}", "yaxis": f"y{number}", "hoverongaps": False},
+    }
+
+
+def _rings(
+    chart: Chart, rows: pd.DataFrame, xs: Sequence[Any], ys: Sequence[Any], number: str
+) -> dict[str, Any] | None:
+    """A ring in each cell of a panel whose value is not known, since it was dropped; None without any."""
+    gone = rows[rows[chart.hollow]] if chart.hollow else rows.iloc[:0]
+    if not len(gone):
+        return None
+    x = [xs.index(look.same(value)) for value in gone[chart.x]]
+    y = [ys.index(look.same(value)) for value in gone[chart.y]]
+    titles = [look.plain(title) for title in (chart.x_title, chart.y_title)]
+    cells = zip(gone[chart.x], gone[chart.y], strict=True)
+    told = [[f"{title}: {look.plain(written(v))}" for title, v in zip(titles, cell, strict=True)] for cell in cells]
+    return {
+        **{"type": "scatter", "mode": "markers", "x": x, "y": y, "xaxis": f"x{number}", "yaxis": f"y{number}"},
+        **{"hoverinfo": "text", "hovertext": ["<br>".join([*lines, "dropped early"]) for lines in told]},
+        **{"marker": {"symbol": "circle-open", "size": 8, "color": look.MUTED}, "showlegend": False},
     }
 
 

@@ -108,7 +108,7 @@ def _card(card: Card, name: str) -> Html:
         "section",
         tag("p", card.axis.replace("_", " "), class_="axis-name"),
         tag("h2", card.title),
-        *(tag("p", sentence) for sentence in card.sentences),
+        *(tag("p", sentence) for sentence in (*card.sentences, *card.details)),
         *figures,
         table(tables.tabled(card.table)),
         id=name,

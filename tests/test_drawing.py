@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from summaries import VALLEY, WORSE
+from sweeps_made_up import answered as made
+from sweeps_made_up import rows
+
 from lrsweep.report import drawing
+from lrsweep.report.words import labels
 
 
 def test_the_picture_marks_the_best_and_the_lost() -> None:
@@ -39,3 +44,14 @@ def test_troubles_between_good_rates_are_told_with_both_ends() -> None:
 
 def test_rates_without_a_diagnosis_say_nothing() -> None:
     assert drawing.regions([1, 2, 3], [None, float("nan"), "good"]) == []
+
+
+def test_settings_that_differ_in_their_dataset_alone_are_called_by_all_that_they_are() -> None:
+    both = [
+        rows(values, dataset=dataset, optimizer=optimizer)
+        for dataset in ("iris", "wine")
+        for optimizer, values in (("sgd", WORSE), ("adam", VALLEY))
+    ]
+    answer = made(*both)
+    best = [entry for entry in answer.entries if entry["setting"]["optimizer"] == "adam"]
+    assert labels(answer, best) == ["iris: adam", "wine: adam"]

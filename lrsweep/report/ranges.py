@@ -59,7 +59,7 @@ def print_ranges(findings: Sequence[Finding], about: Mapping[str, Any], console:
     """The sentences to act on, a table, what the rules say, the doubts, the ramps, and where the files are.
 
     `about` tells of the sweep: its `name`, the `steps` of a ramp, the `epochs` of the short runs, the `seconds` that it
-    took, and the `folder` of its files.
+    took, the `folder` of its files, and the sweep files that were `written`.
     """
     printer = Printer(console or Console(highlight=False))
     width = min(printer.console.width, PROSE)

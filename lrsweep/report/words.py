@@ -224,7 +224,7 @@ def labels(answer: Answer, entries: Sequence[Entry], whole: bool = False) -> lis
     few = {key: apart(key, values) for key, values in answer.about["axes"].items()}
 
     def told(setting: Mapping[str, Any]) -> dict[str, Any]:
-        kept = setting if whole or not keys else {key: setting[key] for key in keys}
+        kept = setting if whole or not {*keys} - {"dataset"} else {key: setting[key] for key in keys}
         return {key: given if given is None else few[key].get(given, given) for key, given in kept.items()}
 
     return [answer.label({"setting": told(setting)}) for setting in settings]

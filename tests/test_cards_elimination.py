@@ -93,6 +93,13 @@ def test_the_title_tells_what_was_saved_and_how_many_rates_went() -> None:
     assert eliminated(spent=None).title == "With halving 4 of 7 rates went before their end."
 
 
+def test_runs_that_are_more_than_the_grid_are_not_called_the_grid() -> None:
+    made = material(halved(), setting(HALVED), spent=0.5)
+    one = {"setting": {}, "rates": [100000.0], "why": "extend"}
+    told = card("elimination", replace(made, about={**made.about, "additions": [one]})).title
+    assert told.startswith("With halving the sweep took 50% of what all its runs would take in full: ")
+
+
 def test_each_stage_tells_which_rates_it_dropped_and_their_ranks() -> None:
     told = "Rung 1 (3 epochs) dropped 0.001 and 1000 (ranks 6 to 7 of 7), rung 2 (9 epochs) dropped 0.01 and 100"
     assert f"{told} (ranks 4 to 5 of 5)." in eliminated().sentences

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from lrsweep import coordcheck
 from lrsweep.analysis.findings import named
 from lrsweep.engine.ramp import layer_groups, only
 from lrsweep.plan import Plan, PlannedRun, identity
 from lrsweep.plan.mistakes import nearest
 from lrsweep.plan.planned import settings
 from lrsweep.plan.shorter import shortened
-from lrsweep.vocabulary import Choice, Scalar
+from lrsweep.vocabulary import Scalar
 
 LOW, HIGH, STEPS = 1e-7, 10.0, 100
 """The ramp, unless options say otherwise: fastai's rates and number of steps."""
@@ -26,13 +27,7 @@ SHARE, FEWEST_EPOCHS = 2, 2
 suggestions those that half of the epochs confirmed were within half a decade of the best rate in 80%, those they did
 not in 12%; with a quarter of the epochs it was 74% and 27%; see tests/studies/ranges.py."""
 
-NO_PART: dict[str, Any] = {
-    "learning_rate": 1.0,
-    "schedule": Choice("constant", (("warmup", 0),)),
-    "growth": None,
-    "noise": (),
-    "epochs": 1,
-}
+NO_PART = {"learning_rate": 1.0, **coordcheck.NO_PART}
 """What of a run plays no part in a ramp, with what stands in its place: runs that differ in nothing else share one."""
 
 

@@ -48,7 +48,7 @@ def elimination_cards(material: Material) -> tuple[Card, ...]:
     return (
         Card(
             axis="elimination",
-            title=headline(found, material.spent),
+            title=headline(found, material.spent, bool(material.about.get("additions"))),
             sentences=[
                 *dropped(found),
                 *([order] if telling else []),
@@ -64,8 +64,8 @@ def elimination_cards(material: Material) -> tuple[Card, ...]:
     )
 
 
-def headline(found: Sequence[Course], spent: float | None) -> str:
-    """What it saved, and how many rates went."""
+def headline(found: Sequence[Course], spent: float | None, grown: bool = False) -> str:
+    """What it saved, and how many rates went; `grown` where the runs are more than those of the file's grid."""
     kinds = {one.name == SCREEN for course in found for one in course.stages}
     what = " and ".join(name for name, there in (("screening", True in kinds), ("halving", False in kinds)) if there)
     gone, rates = sum(len(one.gone) for one in found), sum(len(one.standing.profile.rates) for one in found)
@@ -73,7 +73,8 @@ def headline(found: Sequence[Course], spent: float | None) -> str:
     went = f"{gone} of {of} went before their end." if gone else f"none of {of} was dropped."
     if not gone and (back := sum(len(one.back) for one in found)):
         went = f"{back} of {of} {were(back)} dropped, and then trained in full anyhow."
-    took = "" if spent is None else f" the sweep took {spent:.0%} of the full grid's training:"
+    whole = "what all its runs would take in full" if grown else "the full grid's training"
+    took = "" if spent is None else f" the sweep took {spent:.0%} of {whole}:"
     return f"With {what}{took} {went}"
 
 
@@ -203,6 +204,11 @@ def trained_anyhow(found: Sequence[Course]) -> Iterator[str]:
 
 
 def were(number: int) -> str:
+    """The verb that goes with so many.
+
+    >>> were(1), were(2)
+    ('was', 'were')
+    """
     return "was" if number == 1 else "were"
 
 

@@ -177,7 +177,7 @@ def test_debug_shows_the_traceback(spec: Path) -> None:
 
 
 def test_failed_runs_end_with_exit_code_1(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrsweep.execute.train", lambda stack, data: 1 / 0)
+    monkeypatch.setattr("lrsweep.execute.training.train", lambda stack, data: 1 / 0)
     lrsweep("run", "small.yaml", code=1)
 
 

@@ -19,6 +19,8 @@ import pytest
 from engine_cases import RUN
 
 from lrsweep import datasets, execute
+from lrsweep.execute import training
+from lrsweep.execute.workers import Pool, Worker, bare_surroundings
 from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, PAUSED, Outcome, Run, Source, Stack
 
 IRIS = Source("name", "iris")
@@ -27,13 +29,13 @@ GUILTY = 666
 
 SABOTAGE = f"""
 import os, signal
-import lrsweep.execute
-train = lrsweep.execute.train
+import lrsweep.execute.training
+train = lrsweep.execute.training.train
 def sabotaged(stack, data):
     if stack.until is None and any(run.seed == {GUILTY} for run in stack.runs):
         os.kill(os.getpid(), signal.SIGKILL)
     return train(stack, data)
-lrsweep.execute.train = sabotaged
+lrsweep.execute.training.train = sabotaged
 """
 
 
@@ -81,14 +83,14 @@ def test_the_timing_names_worker_and_attempt() -> None:
 
 
 def test_an_exception_fails_only_the_guilty_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = execute.train
+    real = training.train
 
     def faulty(stack: Stack, data: object) -> list[Outcome]:
         if any(run.seed == GUILTY for run in stack.runs):
             raise FloatingPointError("made to fail")
         return real(stack, data)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(execute, "train", faulty)
+    monkeypatch.setattr(training, "train", faulty)
     outcomes = trained([stack_of(0, GUILTY, 1)], workers=0)
     assert {run_id: outcome.status for run_id, outcome in outcomes.items()} == {
         "r0": FINISHED,
@@ -118,12 +120,12 @@ def test_a_worker_killed_from_outside_costs_a_retry() -> None:
 
 
 def test_a_worker_that_dies_in_the_middle_of_a_message_is_a_dead_worker() -> None:
-    pool = execute.Pool(workers=1)
+    pool = Pool(workers=1)
     ours, theirs = pool.context.Pipe()
     dead = pool.context.Process(target=print)
     dead.start()
     dead.join()
-    worker = execute.Worker(1, dead, ours, stack_of(0), attempt=2)
+    worker = Worker(1, dead, ours, stack_of(0), attempt=2)
     pool.workers.append(worker)
     os.write(theirs.fileno(), (1000).to_bytes(4) + b"the beginning")
     theirs.close()
@@ -272,7 +274,7 @@ def assert_only_the_guilty_one_is_lost(outcomes: Mapping[str, Outcome], status: 
         assert np.array_equal(outcome.curve, expected[run_id].curve[:n_rows], equal_nan=True)
 
 
-train_here = functools.partial(execute.train_or_tell, worker=0)
+train_here = functools.partial(training.train_or_tell, worker=0)
 
 
 @pytest.mark.usefixtures("sabotage")
@@ -286,7 +288,7 @@ def test_a_dead_workers_runs_are_tried_again_from_their_pauses() -> None:
 
 
 def test_runs_of_a_stack_that_fails_are_tried_one_by_one_from_their_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    through, real = stack_of(0, GUILTY, 1, epochs=4), execute.train
+    through, real = stack_of(0, GUILTY, 1, epochs=4), training.train
 
     def faulty(stack: Stack, data: object) -> list[Outcome]:
         if any(run.seed == GUILTY for run in stack.runs):
@@ -295,7 +297,7 @@ def test_runs_of_a_stack_that_fails_are_tried_one_by_one_from_their_pauses(monke
 
     first = flat([train_here(replace(through, until=2))])
     with monkeypatch.context() as patched, execute.crew(0) as go:
-        patched.setattr(execute, "train", faulty)
+        patched.setattr(training, "train", faulty)
         outcomes = flat(go([resumed(through, first)]))
     assert_only_the_guilty_one_is_lost(outcomes, FAILED, through)
 
@@ -316,7 +318,7 @@ def test_after_the_deadline_nothing_is_trained(workers: int) -> None:
 
 
 def test_the_deadline_ends_workers_in_the_middle_of_a_stack() -> None:
-    with contextlib.closing(execute.Pool(1)) as pool:
+    with contextlib.closing(Pool(1)) as pool:
         assert flat(pool.train([stack_of(0)])).keys() == {"r0"}
         pool.deadline = time.perf_counter() + 0.1
         assert not flat(pool.train([stack_of(1, epochs=1_000_000)]))
@@ -325,7 +327,7 @@ def test_the_deadline_ends_workers_in_the_middle_of_a_stack() -> None:
 
 def test_ctrl_c_reaches_no_worker_that_is_still_starting() -> None:
     process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.1,))
-    with execute.bare_surroundings():
+    with bare_surroundings():
         process.start()
     assert process.pid is not None
     os.kill(process.pid, signal.SIGINT)

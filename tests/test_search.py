@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from search_cases import SEARCHES, TEXT, Broken, broken_at, course, rows_by_id, run, table, views
 
-from lrsweep import execute, sweep
+from lrsweep import sweep
+from lrsweep.execute import training
 from lrsweep.live import View
 from lrsweep.search import known, work
 from lrsweep.search import search as search_module
@@ -160,16 +161,16 @@ def test_the_folder_of_samples_is_one_like_any(spec: Path) -> None:
 @pytest.mark.parametrize("search", ["screen", "epochs", "subset"])
 def test_a_failed_run_is_mended_by_retrying(spec: Path, search: str, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = run(spec, "a", overrides=SEARCHES[search]).folder
-    real = execute.train
+    real = training.train
 
     def faulty(stack: Stack, data: Data) -> list[Outcome]:
         if any(run.seed == 1 and run.width == 8 for run in stack.runs):
             raise RuntimeError("made to fail")
         return real(stack, data)
 
-    monkeypatch.setattr(execute, "train", faulty)
+    monkeypatch.setattr(training, "train", faulty)
     run(spec, "b", overrides=SEARCHES[search])
-    monkeypatch.setattr(execute, "train", real)
+    monkeypatch.setattr(training, "train", real)
     assert run(spec, "b", overrides=SEARCHES[search]).trained == 0
     mended = run(spec, "b", overrides=SEARCHES[search], retry_failed=True)
     assert (mended.answer.counts["failed"], course(mended.folder, usual)) == (0, course(usual))
@@ -182,7 +183,7 @@ def test_a_time_limit_in_the_middle_decides_nothing_on_half_a_race(
     usual = views(run(spec, "a", overrides=SEARCHES[search]).folder)
     for n_stacks in range(1, 30, 2):
         left = iter([1.0] * n_stacks)
-        monkeypatch.setattr(execute, "left", lambda deadline, left=left: next(left, 0.0))
+        monkeypatch.setattr(training, "left", lambda deadline, left=left: next(left, 0.0))
         found = run(spec, "b", overrides=SEARCHES[search], time_limit=3)
         told = decisions(found.folder)
         assert told.items() <= decisions(spec.parent / "a" / "small").items()
@@ -199,7 +200,7 @@ def decisions(folder: Path) -> dict[tuple[str, ...], dict[str, str]]:
 
 
 def test_fail_fast_ends_a_sweep_on_its_samples(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "train", lambda stack, data: 1 / 0)
+    monkeypatch.setattr(training, "train", lambda stack, data: 1 / 0)
     result = run(spec, overrides=SEARCHES["screen"], fail_fast=True)
     assert (result.trained, len(result.runs)) == (0, 0)
 
@@ -252,14 +253,14 @@ def test_where_stacking_is_not_exact_races_come_to_the_same(
 ) -> None:
     usual = views(run(spec, "a", overrides=SEARCHES[search]).folder)
     sizes = []
-    real = execute.train
+    real = training.train
 
     def noted(stack: Stack, data: Data) -> list[Outcome]:
         sizes.append(len(stack.runs))
         return real(stack, data)
 
     monkeypatch.setattr(work, "stacking_is_exact", lambda: False)
-    monkeypatch.setattr(execute, "train", noted)
+    monkeypatch.setattr(training, "train", noted)
     assert (views(run(spec, "b", overrides=SEARCHES[search]).folder), {*sizes}) == (usual, {1})
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from search_cases import NARROW, SEARCHES, TEXT, Broken, broken_at, course, rows_by_id, run, samples_of, table, views
 
-from lrsweep import execute, sweep
+from lrsweep import sweep
 from lrsweep.analysis.elimination import Decision, Trial
+from lrsweep.execute import training
 from lrsweep.live import View
 from lrsweep.search import Known, stages
 from lrsweep.store import DATABASE, Store
@@ -249,7 +250,7 @@ def test_what_is_taken_up_is_missing_until_it_is_trained(
     cut = 0
     for n_stacks in range(1, 40):
         left = iter([1.0] * n_stacks)
-        monkeypatch.setattr(execute, "left", lambda deadline, left=left: next(left, 0.0))
+        monkeypatch.setattr(training, "left", lambda deadline, left=left: next(left, 0.0))
         answer = run(spec, "b", overrides=cautious, time_limit=3).answer
         if answer.about["additions"]:
             again = sweep.plan(spec, results=spec.parent / "b", overrides=cautious, workers=0).counts()

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrsweep import execute, plan, sweep
+from lrsweep import plan, sweep
+from lrsweep.execute import training
 from lrsweep.result import write_page
 from lrsweep.search import View, Wave, work
 from lrsweep.store import Store
@@ -148,17 +149,17 @@ def test_deleted_views_come_back(spec: Path) -> None:
 
 
 def test_failed_runs_are_kept_until_asked_for(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = execute.train
+    real = training.train
 
     def faulty(stack: Stack, data: Data) -> list[Outcome]:
         if any(run.seed == 1 and run.width == 8 for run in stack.runs):
             raise RuntimeError("made to fail")
         return real(stack, data)
 
-    monkeypatch.setattr(execute, "train", faulty)
+    monkeypatch.setattr(training, "train", faulty)
     broken = run(spec)
     assert (broken.answer.counts["failed"], broken.exit_code) == (6, 1)
-    monkeypatch.setattr(execute, "train", real)
+    monkeypatch.setattr(training, "train", real)
     assert run(spec).trained == 0
     mended = run(spec, retry_failed=True)
     assert (mended.trained, mended.answer.counts["failed"], mended.exit_code) == (6, 0, 0)
@@ -166,14 +167,14 @@ def test_failed_runs_are_kept_until_asked_for(spec: Path, monkeypatch: pytest.Mo
 
 
 def test_fail_fast_stops_at_the_first_failure(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "train", lambda stack, data: 1 / 0)
+    monkeypatch.setattr(training, "train", lambda stack, data: 1 / 0)
     result = run(spec, fail_fast=True)
     assert 0 < result.trained < 24
 
 
 def test_a_time_limit_keeps_what_is_done(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter([2.0, 1.0, 0.0])
-    monkeypatch.setattr(execute, "left", lambda deadline: next(seconds))
+    monkeypatch.setattr(training, "left", lambda deadline: next(seconds))
     result = run(spec, time_limit=3)
     monkeypatch.undo()
     assert 0 < result.trained < 24

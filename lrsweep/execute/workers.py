@@ -1,135 +1,27 @@
-"""Stacks in, a stream of outcomes out: in this process, or in workers of our own. One contract for both.
+"""Worker processes of our own, one stack at a time each.
 
 Processes, not threads: two threads gave 1.0 to 1.2 times the throughput of one here, two processes 1.9 times. The
 standard library's pools lose every pending task when a worker is killed, and leave orphans when the parent is.
-Runs that pause take all that they need to go on with them, so that any worker may have them next.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
 import types
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-import numpy as np
-
-from lrsweep import ONE_THREAD, datasets
-from lrsweep.engine.train import train
-from lrsweep.vocabulary import CRASHED, CURVE_COLUMNS, FAILED, Data, Outcome, Pause, Stack
-
-_loaded: dict[object, Data] = {}
-"""Prepared data by what decides it, no more than KEPT at a time."""
-
-KEPT = 4
-
-Stream = Generator[list[Outcome], None, None]
-"""Each stack's outcomes as they come, in any order."""
-
-
-def execute(
-    stacks: Sequence[Stack],
-    workers: int,
-    deadline: float | None = None,
-    meanwhile: Callable[[], object] | None = None,
-) -> Stream:
-    """Trains the stacks and yields each one's outcomes as they come, in any order: one go of a `crew`.
-
-    Closing the stream ends the workers at once.
-    """
-    with crew(workers, deadline, meanwhile) as go:
-        yield from go(stacks)
-
-
-@contextlib.contextmanager
-def crew(
-    workers: int, deadline: float | None = None, meanwhile: Callable[[], object] | None = None
-) -> Iterator[Callable[[Sequence[Stack]], Stream]]:
-    """What trains stacks in several goes, one after the other; `workers` 0 means in this process.
-
-    Workers are started when there are stacks for them, which takes some 0.3 s, and live until the crew is left. They
-    leave this process idle: once they have their first stacks, it does what is to be done `meanwhile`.
-    Whatever happens to a run is told by its outcome. Leaving the crew ends the workers at once, and so does closing a
-    stream before its end, or asking for another; the next ones are new. So does the deadline, after which nothing is
-    trained: a time of `time.perf_counter`, which in this process is looked at between stacks.
-    """
-    if workers == 0:
-        with one_blas_thread():
-            yield functools.partial(train_here, deadline)
-    else:
-        with contextlib.closing(Pool(workers, deadline, meanwhile)) as pool:
-            yield pool.train
-
-
-def train_here(deadline: float | None, stacks: Sequence[Stack]) -> Stream:
-    """Trains the stacks in this process."""
-    for stack in stacks:
-        if left(deadline) == 0:
-            return
-        yield train_or_tell(stack, 0)
-
-
-def left(deadline: float | None) -> float | None:
-    """Seconds until a deadline, not below 0; None where there is none."""
-    return None if deadline is None else max(0.0, deadline - time.perf_counter())
-
-
-@contextlib.contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Holds BLAS to one thread where NumPy is already imported: more change bits and cost up to 20 times the time."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
-        yield
-
-
-def data_for(stack: Stack) -> Data:
-    """The data of a stack's runs, from the cache that the parent filled; the last few are kept."""
-    run = stack.runs[0]
-    key = (stack.fingerprint, datasets.data_key(run))
-    if key not in _loaded:
-        while len(_loaded) >= KEPT:
-            del _loaded[next(iter(_loaded))]
-        _loaded[key] = datasets.prepare(datasets.cached(stack.fingerprint), run)
-    return _loaded[key]
-
-
-def train_or_tell(stack: Stack, worker: int, attempt: int = 1) -> list[Outcome]:
-    """Trains a stack. Where that raises, its runs are tried one by one, so that only the guilty ones fail."""
-    started = datetime.now(UTC)
-    try:
-        outcomes = train(stack, data_for(stack))
-    except Exception as error:
-        if len(stack.runs) > 1:
-            return [result for single in singles(stack) for result in train_or_tell(single, worker, attempt + 1)]
-        outcomes = [unfinished(stack, FAILED, f"{type(error).__name__}: {error}")]
-    ended = datetime.now(UTC)
-    about = {"worker": worker, "attempt": attempt, "started": started.isoformat(), "ended": ended.isoformat()}
-    return [replace(result, timing={"seconds": 0.0, **result.timing, **about}) for result in outcomes]
-
-
-def singles(stack: Stack) -> list[Stack]:
-    """The same runs, each in a stack of its own."""
-    pauses: list[tuple[Pause, ...]] = [(pause,) for pause in stack.pauses] or [()] * len(stack.runs)
-    each = zip(stack.runs, stack.ids, pauses, strict=True)
-    return [replace(stack, runs=(run,), ids=(run_id,), pauses=own) for run, run_id, own in each]
-
-
-def unfinished(stack: Stack, status: str, reason: str) -> Outcome:
-    """The outcome of a stack's only run, when there are no numbers to tell but the curve up to its pause, if any."""
-    curve = stack.pauses[0].curve if stack.pauses else np.empty((0, len(CURVE_COLUMNS)))
-    return Outcome(stack.ids[0], status, reason, {}, curve)
+from lrsweep import ONE_THREAD
+from lrsweep.execute.training import Stream, left, singles, train_or_tell, unfinished
+from lrsweep.vocabulary import CRASHED, Outcome, Stack
 
 
 @dataclass

@@ -1,0 +1,83 @@
+"""Training a stack in this process, and telling whatever happens to its runs by their outcomes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from lrsweep import datasets
+from lrsweep.engine.train import train
+from lrsweep.vocabulary import CURVE_COLUMNS, FAILED, Data, Outcome, Pause, Stack
+
+_loaded: dict[object, Data] = {}
+"""Prepared data by what decides it, no more than KEPT at a time."""
+
+KEPT = 4
+
+Stream = Generator[list[Outcome], None, None]
+"""Each stack's outcomes as they come, in any order."""
+
+
+def train_here(deadline: float | None, stacks: Sequence[Stack]) -> Stream:
+    """Trains the stacks in this process."""
+    for stack in stacks:
+        if left(deadline) == 0:
+            return
+        yield train_or_tell(stack, 0)
+
+
+def left(deadline: float | None) -> float | None:
+    """Seconds until a deadline, not below 0; None where there is none."""
+    return None if deadline is None else max(0.0, deadline - time.perf_counter())
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Holds BLAS to one thread where NumPy is already imported: more change bits and cost up to 20 times the time."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+def data_for(stack: Stack) -> Data:
+    """The data of a stack's runs, from the cache that the parent filled; the last few are kept."""
+    run = stack.runs[0]
+    key = (stack.fingerprint, datasets.data_key(run))
+    if key not in _loaded:
+        while len(_loaded) >= KEPT:
+            del _loaded[next(iter(_loaded))]
+        _loaded[key] = datasets.prepare(datasets.cached(stack.fingerprint), run)
+    return _loaded[key]
+
+
+def train_or_tell(stack: Stack, worker: int, attempt: int = 1) -> list[Outcome]:
+    """Trains a stack. Where that raises, its runs are tried one by one, so that only the guilty ones fail."""
+    started = datetime.now(UTC)
+    try:
+        outcomes = train(stack, data_for(stack))
+    except Exception as error:
+        if len(stack.runs) > 1:
+            return [result for single in singles(stack) for result in train_or_tell(single, worker, attempt + 1)]
+        outcomes = [unfinished(stack, FAILED, f"{type(error).__name__}: {error}")]
+    ended = datetime.now(UTC)
+    about = {"worker": worker, "attempt": attempt, "started": started.isoformat(), "ended": ended.isoformat()}
+    return [replace(result, timing={"seconds": 0.0, **result.timing, **about}) for result in outcomes]
+
+
+def singles(stack: Stack) -> list[Stack]:
+    """The same runs, each in a stack of its own."""
+    pauses: list[tuple[Pause, ...]] = [(pause,) for pause in stack.pauses] or [()] * len(stack.runs)
+    each = zip(stack.runs, stack.ids, pauses, strict=True)
+    return [replace(stack, runs=(run,), ids=(run_id,), pauses=own) for run, run_id, own in each]
+
+
+def unfinished(stack: Stack, status: str, reason: str) -> Outcome:
+    """The outcome of a stack's only run, when there are no numbers to tell but the curve up to its pause, if any."""
+    curve = stack.pauses[0].curve if stack.pauses else np.empty((0, len(CURVE_COLUMNS)))
+    return Outcome(stack.ids[0], status, reason, {}, curve)

@@ -16,10 +16,10 @@ test: .venv/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -rs -m "not soak"
+	$(BIN)/python -m pytest -rs -m "not soak" -n auto --maxprocesses 8 --dist worksteal
 
 soak: .venv/dev.stamp
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m soak -n auto --maxprocesses 8 --dist worksteal
 
 # JAX and PyTorch take part where they are installed: $(BIN)/pip install -e '.[bench]' torch; BENCH=--help for options.
 bench: .venv/dev.stamp

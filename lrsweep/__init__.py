@@ -8,7 +8,11 @@
 1  momentum       0.10
 """
 
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the module `typing` takes longer than all else before the command can heed a signal
+    from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["find", "run"]

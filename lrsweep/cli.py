@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from lrsweep import __version__
-from lrsweep.ending import command, end_orderly
-from lrsweep.following import elsewhere, more_of, same_again
+from lrsweep.ending import command
+from lrsweep.following import elsewhere, more_of, same_again, there
 from lrsweep.live import View, tell
-from lrsweep.vocabulary import MAX_RUNS, StoreError, UsageError, json_text
+from lrsweep.vocabulary import MAX_RUNS, UsageError, json_text, plain, quoted
 
 app = typer.Typer(
     name="lrsweep",
@@ -25,7 +27,9 @@ app = typer.Typer(
 )
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The sweep file (YAML).", show_default=False)]
-Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where the results folders are.")]
+Results = Annotated[
+    Path, typer.Option("--results", metavar="DIR", readable=False, help="Where the results folders are.")
+]
 Override = Annotated[
     list[str] | None,
     typer.Option("-o", "--override", metavar="KEY=VALUE", help="Replace a key of the sweep file.", show_default=False),
@@ -49,8 +53,11 @@ class Registry(StrEnum):
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One JSON document on stdout."""
-    print(json_text(document))
+    """One JSON document on stdout; what its encoding has no signs for is escaped, as JSON does that."""
+    text = json_text(document)
+    if sys.stdout and not sys.stdout.encoding.lower().startswith("utf"):
+        text = "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
+    print(text)
 
 
 @app.callback(invoke_without_command=True)
@@ -72,15 +79,10 @@ def init(
 ) -> None:
     """Write a commented sweep file to start from."""
     from lrsweep.spec import template
+    from lrsweep.store import write_new
 
-    try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(template())
-    except FileExistsError:
-        raise StoreError(f"{file} exists already; name another file, or remove it first") from None
-    except OSError as error:
-        raise StoreError(f"{file} cannot be written: {error.strerror}; name another place") from error
-    tell(f"wrote {file}\nNext: lrsweep plan {file}", quiet)
+    write_new(file, template(), "another place")
+    tell(f"wrote {plain(str(file))}\nNext: lrsweep plan {quoted(str(file))}", quiet)
 
 
 @app.command()
@@ -121,7 +123,15 @@ def run(
     results: Results = Path("results"),
     workers: Workers = None,
     max_runs: MaxRuns = MAX_RUNS,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="ADDRESS", help="Train on Dask: its scheduler.", show_default=False),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; the old folder becomes NAME.bak-N.")] = False,
+    recover: Annotated[
+        bool,
+        typer.Option("--recover", help="Go on with what is whole in a damaged folder, kept as NAME.bak-N."),
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and crashed runs again.")] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first run that fails.")] = False,
     time_limit: Annotated[
@@ -134,35 +144,41 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Train what is missing, and answer."""
-    from lrsweep import sweep
-    from lrsweep.result import check_plotly
+    from lrsweep.early import held
 
-    if html:
-        check_plotly()
-    end_orderly()
     view = View(quiet)
-    try:
-        result = sweep.run(
-            spec,
-            results=results,
-            overrides=override or (),
-            workers=workers,
-            fresh=fresh,
-            retry_failed=retry_failed,
-            fail_fast=fail_fast,
-            max_runs=max_runs,
-            time_limit=time_limit,
-            view=view,
-        )
-    finally:
-        view.end()
+    with held(spec, override or (), results) as hold:
+        from lrsweep import sweep
+        from lrsweep.result import check_plotly
+
+        if html:
+            check_plotly()
+        try:
+            result = sweep.run(
+                spec,
+                results=results,
+                overrides=override or (),
+                workers=workers,
+                cluster=cluster,
+                fresh=fresh,
+                recover=recover,
+                retry_failed=retry_failed,
+                fail_fast=fail_fast,
+                max_runs=max_runs,
+                time_limit=time_limit,
+                view=view,
+                hold=hold,
+            )
+        finally:
+            view.end()
     try:
         if html:
             show_page(result.answer, None, False, quiet)
     finally:  # what was trained for is told, whatever becomes of the page
         show(result.answer, as_json, seconds=result.seconds, trained=result.trained)
     if result.answer.counts["new"]:
-        tell(f"Next, for the runs that are left: {same_again(spec, override or (), results)}", quiet)
+        again = same_again(spec, override or (), results, options=there(cluster))
+        tell(f"Next, for the runs that are left: {again}", quiet)
     else:
         tell(f"Next: {more_of(result.answer, results, unopened=html)}", quiet)
     raise typer.Exit(result.exit_code)
@@ -254,7 +270,6 @@ def find(
     from lrsweep import finding
     from lrsweep.report.progress import progress
 
-    end_orderly()
     with progress(0, quiet, f"{spec}  ramps, and short runs that confirm them") as update:
         found = finding.find(
             spec,
@@ -368,12 +383,12 @@ def show_page(answer: Any, output: Path | None, in_browser: bool, quiet: bool) -
     from lrsweep.result import write_page
 
     path = write_page(answer, output)
-    tell(f"Page: {path}", quiet)
+    tell(f"Page: {plain(str(path))}", quiet)
     if in_browser:
         import webbrowser
 
         if not webbrowser.open(path.absolute().as_uri()):
-            tell(f"no browser to show it here; open {path.absolute()} in one")
+            tell(f"no browser to show it here; open {plain(str(path.absolute()))} in one")
 
 
 def show(answer: Any, as_json: bool, **how: Any) -> None:
@@ -381,8 +396,7 @@ def show(answer: Any, as_json: bool, **how: Any) -> None:
     if as_json:
         print_json(answer.document())
     else:
-        from rich.console import Console
-
+        from lrsweep.report.printer import stdout
         from lrsweep.report.terminal import print_summary
 
-        print_summary(answer, Console(highlight=False), **how)
+        print_summary(answer, stdout(), **how)

@@ -13,8 +13,9 @@ import numpy as np
 from lrsweep.engine import coordinates
 from lrsweep.engine.coordinates import BORDERLINE, FAILS, OTHER, PASSES, SAME
 from lrsweep.execute import data_for, one_blas_thread
-from lrsweep.plan import PlannedRun, make_plan, over_half_of_memory, run_bytes
+from lrsweep.plan import PlannedRun, make_plan, run_bytes
 from lrsweep.plan.planned import settings
+from lrsweep.room import over_half_of_memory
 from lrsweep.spec import load_spec
 from lrsweep.vocabulary import MAX_RUNS, Choice, Run, Scalar, Stack, UsageError
 
@@ -39,7 +40,7 @@ NO_PART: dict[str, Any] = {
 }
 """Keys of the file that play no part in the check, with what stands in place of their values."""
 
-STEPS = 3
+STEPS, MOST_STEPS = 3, 10_000
 
 SHARED = ("rate", "widths")
 """What settings mostly have in common."""
@@ -82,6 +83,8 @@ def check(
 
     The rate is constant, by default the middle one of the setting's rates. NO_PART tells what plays no part.
     """
+    if not 1 <= steps <= MOST_STEPS:
+        raise UsageError(f"--steps {steps:,} must be from 1 to {MOST_STEPS:,}; write for example {STEPS}")
     if rate is not None and not 0 < rate < np.inf:
         raise UsageError(f"--rate {rate:g} must be above 0 and finite; leave it out for the middle one of the file")
     found = cases(path, overrides, steps, rate, max_runs)

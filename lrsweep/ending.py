@@ -4,64 +4,115 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn, ParamSpec
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ParamSpec
 
 import typer
 
 from lrsweep.live import tell
-from lrsweep.vocabulary import LrsweepError, SpecError, StoreError
+from lrsweep.signals import Ended, Ending
+from lrsweep.vocabulary import LrsweepError, SpecError, StoreError, plain
 
 P = ParamSpec("P")
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What is wrong where no more can be written."""
 
+DISK = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What is wrong where a file of ours cannot be written."""
 
-class Ended(BaseException):
-    """A signal that asks the process to end; it passes through every `finally`."""
-
+LEFT = 128 + signal.SIGPIPE
+"""The exit code of any program whose reader has left."""
 
 STOPPED = {"run": "stopped: finished runs are kept; the same command goes on"}
-"""What a command says when it is told to end; the others keep nothing."""
+AGAIN = "stopped; the same command starts anew"
+"""What a command says when it is told to end: `run`, and the others, which keep nothing."""
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
     """Turns errors into one line and an exit code, and signals into an orderly end."""
+    stopped = STOPPED.get(function.__name__, AGAIN)
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
+        with Ending(stopped) as ending:
             try:
-                function(*args, **kwargs)
-            finally:
-                if sys.stdout:  # none where it was closed
-                    sys.stdout.flush()  # here, where what is wrong with it can still be told
-        except LrsweepError as error:
-            if kwargs.get("debug"):
+                try:
+                    function(*args, **kwargs)
+                finally:
+                    if sys.stdout:  # none where it was closed
+                        sys.stdout.flush()  # here, where what is wrong with it can still be told
+            except (typer.Exit, typer.Abort):
                 raise
-            tell(explained(error))
-            raise typer.Exit(error.exit_code) from None
-        except (KeyboardInterrupt, Ended) as cause:
-            number = int(cause.args[0]) if cause.args else signal.SIGINT
-            tell(STOPPED.get(function.__name__, "stopped"))
-            raise typer.Exit(128 + number) from None
-        except (typer.Exit, typer.Abort):
-            raise
-        except (BrokenPipeError, SystemExit):  # rich turns the one into the other
-            raise typer.Exit(128 + signal.SIGPIPE) from None  # as of any program whose reader has left
-        except Exception as error:
-            if kwargs.get("debug"):
-                raise
-            if isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename:  # a stream has no name
-                tell(f"lrsweep: what is printed cannot be written: {error.strerror}; make room, or print elsewhere")
-                raise typer.Exit(StoreError.exit_code) from None
-            tell(f"lrsweep: {type(error).__name__}: {error}; --debug shows where")
-            raise typer.Exit(1) from None
+            except BaseException as error:
+                number = ending.number or (signal.SIGINT if isinstance(error, KeyboardInterrupt) else 0)
+                if not number and kwargs.get("debug") and not isinstance(error, BrokenPipeError | SystemExit):
+                    raise
+                ending.line = ""
+                code = stop(number, error, stopped) if number else tell_of(error)
+                raise typer.Exit(code) from None
 
     return wrapper
+
+
+def stop(number: int, error: BaseException, line: str) -> int:
+    """Tells how to go on after a signal, and returns the exit code.
+
+    The `error` may be any: C code that is interrupted while it imports or calls back raises what it likes.
+    """
+    for note in getattr(error, "__notes__", ()) if isinstance(error, Ended | KeyboardInterrupt) else ():
+        tell(f"lrsweep: {plain(note)}")
+    tell(line)
+    return 128 + number
+
+
+def tell_of(error: BaseException) -> int:
+    """Tells what went wrong in one line, and returns the exit code."""
+    match error:
+        case LrsweepError():
+            tell(explained(error))
+            return error.exit_code
+        case BrokenPipeError() | SystemExit():  # rich turns the one into the other
+            return LEFT
+        case OSError() if error.errno in NO_ROOM and not error.filename:  # a stream has no name
+            tell(f"lrsweep: what is printed cannot be written: {error.strerror}; make room, or print elsewhere")
+            return StoreError.exit_code
+        case OSError() if error.errno in DISK and isinstance(error.filename, str):
+            from lrsweep.store.trouble import explanation
+
+            tell(f"lrsweep: {plain(explanation(Path(error.filename), error))}")
+            return StoreError.exit_code
+        case _:
+            tell(f"lrsweep: {type(error).__name__}: {plain(str(error))}; --debug shows where")
+            return 1
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Around the whole command line: no reader, no room and no sign for a letter end in an exit code, never in a
+    traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # what Typer makes of it, where it prints itself
+            raise SystemExit(LEFT) from None
+        raise
+    except OSError as error:
+        asked = getattr(error.__context__, "exit_code", None)  # a mistake in the usage that cannot be told
+        raise SystemExit(asked or tell_of(error)) from None
+    except Ended as late:  # while what went wrong was told
+        raise SystemExit(128 + int(late.args[0])) from None
 
 
 def explained(error: LrsweepError) -> str:
@@ -70,14 +121,4 @@ def explained(error: LrsweepError) -> str:
         from lrsweep.yaml_reader import draw
 
         return draw(error)
-    return f"lrsweep: {error}"
-
-
-def end_orderly(*_: object) -> None:
-    """Lets SIGTERM and SIGHUP end the process like Ctrl-C: finished runs are kept, files written, workers ended."""
-
-    def end(number: int, _: object) -> NoReturn:
-        raise Ended(number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
+    return f"lrsweep: {plain(str(error))}"

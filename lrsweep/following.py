@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from lrsweep.vocabulary import quoted
 
 
 def more_of(answer: Any, results: Path, unopened: bool = False, known: bool = False) -> str:
@@ -18,7 +19,7 @@ def more_of(answer: Any, results: Path, unopened: bool = False, known: bool = Fa
     folder = Path(answer.folder)
     if folder == results / answer.about["name"]:
         return f"lrsweep report {folder.name} {page or '--all'}{elsewhere(results)}"
-    return f"lrsweep report {shlex.quote(str(folder))} {page or '--all'}"
+    return f"lrsweep report {quoted(str(folder))} {page or '--all'}"
 
 
 def same_again(
@@ -29,11 +30,16 @@ def same_again(
     options: Sequence[str] = (),
 ) -> str:
     """The command that goes on with a sweep."""
-    told = "".join(f" -o {shlex.quote(override)}" for override in overrides)
+    told = "".join(f" -o {quoted(override)}" for override in overrides)
     told += "".join(f" {option}" for option in options)
-    return f"lrsweep {command} {shlex.quote(str(spec))}{told}{elsewhere(results)}"
+    return f"lrsweep {command} {quoted(str(spec))}{told}{elsewhere(results)}"
 
 
 def elsewhere(results: Path) -> str:
     """The option that a following command needs where the results are not in the default place."""
-    return "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
+    return "" if results == Path("results") else f" --results {quoted(str(results))}"
+
+
+def there(cluster: str | None) -> list[str]:
+    """The option that a following command needs where a cluster trains."""
+    return [] if cluster is None else [f"--cluster {quoted(cluster)}"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from lrsweep.vocabulary import DIVERGED, Outcome, Stack
+from lrsweep.vocabulary import DIVERGED, Outcome, Stack, plain
 
 if TYPE_CHECKING:
     from lrsweep.plan import Plan
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def tell(text: str, quiet: bool = False) -> None:
-    """Talk, on stderr."""
+    """Talk, on stderr, without what could steer a terminal. Nobody may be there to hear it: no reason to stop."""
     if not quiet:
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print("\n".join(map(plain, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 class View:
@@ -26,6 +27,10 @@ class View:
     def __init__(self, quiet: bool) -> None:
         self.quiet, self.shown = quiet, ExitStack()
         self.best: tuple[float, str] | None = None
+
+    def say(self, line: str) -> None:
+        """Something about the results folder, or about those who train."""
+        tell(line, self.quiet)
 
     def begin(self, planned: Plan, stale: int, missing: int, note: str) -> None:
         """Says what is about to happen."""

@@ -24,7 +24,7 @@ from lrsweep.vocabulary import FORMAT, NUMERICS, RawData
 def about(planned: Plan) -> dict[str, Any]:
     """What the analysis needs to know of a sweep beside its runs."""
     spec, sources = planned.spec, {}
-    for one in planned.runs:
+    for one in planned.rows():
         label = str(one.run.dataset)
         if label not in sources:
             whole = datasets.split_sizes(len(one.data.y), replace(one.run, subset=1.0))[0]
@@ -34,7 +34,6 @@ def about(planned: Plan) -> dict[str, Any]:
                 "n_classes": len(one.data.classes),
                 "chance": chance(one.data),
             }
-    rows = planned.columns()
     return {
         "name": spec.name,
         "description": spec.description,
@@ -42,7 +41,7 @@ def about(planned: Plan) -> dict[str, Any]:
         "select": spec.select,
         "task": planned.runs[0].run.task,
         "axes": planned.axes(),
-        "settings": [key for key in rows[0][1] if key not in ("learning_rate", "seed")],
+        "settings": [*next(iter(planned.rows().values()))],
         "datasets": sources,
         "spec_path": str(spec.path),
         "overrides": list(spec.overrides),
@@ -65,7 +64,15 @@ def chance(data: RawData) -> float:
     return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
 
 
-def provenance(planned: Plan, workers: int) -> bytes:
+def is_noted(path: Path) -> bool:
+    """Whether a file holds what `provenance` says: it may have been removed, or torn."""
+    try:
+        return isinstance(json.loads(path.read_text("utf-8")), dict)
+    except (OSError, ValueError):
+        return False
+
+
+def provenance(planned: Plan, workers: int, cluster: str | None = None) -> bytes:
     """What these numbers came from: versions, machine, data, arguments. JSON."""
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     packages = {package: version(package) for package in ("numpy", "pandas", "scikit-learn")}
@@ -78,8 +85,9 @@ def provenance(planned: Plan, workers: int) -> bytes:
         "platform": platform.platform(),
         "cpu": cpu(),
         "workers": workers,
+        "cluster": cluster,
         "git_commit": git_commit(planned.spec.path.parent),
-        "data": {str(one.run.dataset): one.data.fingerprint for one in planned.runs},
+        "data": {str(one.run.dataset): one.data.fingerprint for one in planned.rows()},
         "overrides": list(planned.spec.overrides),
         "arguments": sys.argv[1:],
     }

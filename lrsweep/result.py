@@ -160,5 +160,6 @@ def has_plotly() -> bool:
 
 
 def stored_text(path: Path) -> str:
-    """What a file of the results folder holds; nothing where somebody removed it."""
-    return path.read_text("utf-8", errors="replace") if path.exists() else ""
+    """What a file of the results folder holds; nothing where somebody removed it, or put something else there."""
+    with explained(path):
+        return path.read_text("utf-8", errors="replace") if path.is_file() else ""

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrsweep.execute import crew, data_for, one_blas_thread
-from lrsweep.plan import Plan, Preview, estimate, make_plan, make_stacks
-from lrsweep.provenance import provenance
+from lrsweep.plan import Plan, Preview, check_disk, check_memory, estimate, make_plan, make_stacks
+from lrsweep.provenance import is_noted, provenance
 from lrsweep.result import Result
 from lrsweep.search import Known, Search, View, Wave, Work, sampled
-from lrsweep.spec import load_spec
-from lrsweep.store import DATABASE, SAMPLE, Store, read_ranges, set_aside, write_file
+from lrsweep.spec import Spec, load_spec
+from lrsweep.store import (
+    DATABASE,
+    SAMPLE,
+    Hold,
+    NoResultsError,
+    Store,
+    check_folder,
+    check_writable,
+    curves_of,
+    mend,
+    present,
+    read_ranges,
+    write_file,
+)
 from lrsweep.store.ranges import RANGES
-from lrsweep.vocabulary import MAX_RUNS, StoreError
+from lrsweep.vocabulary import MAX_RUNS, StoreError, UsageError
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
@@ -41,16 +55,21 @@ def plan(
         first, statuses = next(search.waves()), search.statuses()
     count = cores() if workers is None else workers
     stacks = make_stacks([one for one in first.plan.runs if one.run_id not in statuses], count)
+    check_memory(planned.runs, count)
+    check_disk(stacks, folder)
     with one_blas_thread():
         seconds = estimate(stacks, count, data_for)
-    return Preview(first.plan, folder, statuses, stacks, seconds, count, first.sampling)
+    return Preview(first.plan, folder, statuses, stacks, seconds, count, first.sampling, known.others)
 
 
 def at_one_moment(folder: Path, opened: ExitStack) -> Store | None:
     """A results folder, if it is there, as it is at one moment while a sweep may write it; `opened` ends that."""
-    if not (folder / DATABASE).exists():
+    if not present(folder / DATABASE):
         return None
-    store = opened.enter_context(Store.open(folder))
+    try:
+        store = opened.enter_context(Store.open(folder))
+    except NoResultsError:  # killed before it had its tables
+        return None
     opened.enter_context(store.one_moment())
     return store
 
@@ -61,39 +80,71 @@ def run(
     results: str | Path = "results",
     overrides: Sequence[str] = (),
     workers: int | None = None,
+    cluster: str | None = None,
     fresh: bool = False,
+    recover: bool = False,
     retry_failed: bool = False,
     fail_fast: bool = False,
     max_runs: int = MAX_RUNS,
     time_limit: float | None = None,
     view: View | None = None,
+    hold: Hold | None = None,
 ) -> Result:
     """Trains the runs that the results folder lacks, and answers from all of them.
 
-    `view` is told of what happens. At the `time_limit`, in seconds, what is training is ended and not stored; in this
-    process it ends with its stack. Raises the errors of `vocabulary`; whatever ends it, finished runs are kept and the
-    files are written.
+    `cluster` is the address of a Dask scheduler: its workers train, and there are no `workers` of this machine.
+    With `recover`, damaged databases of the folder are first replaced by new ones with all runs that are whole.
+    `view` is told of what happens; `hold` is one that the caller has on the folder already. At the `time_limit`, in
+    seconds, what is training is ended and not stored; in this process it ends with its stack. Raises the errors of
+    `vocabulary`; whatever ends it, finished runs are kept and the files are written.
     """
     start = time.perf_counter()
-    planned = make_plan(load_spec(Path(path), overrides, max_runs))
-    folder = Path(results) / planned.spec.name
+    spec = load_spec(Path(path), overrides, max_runs)
+    folder = Path(results) / spec.name
+    check_folder(folder.parent) if fresh else check_writable(folder)
+    if cluster is not None and workers is not None:
+        raise UsageError("--workers are processes of this machine, and --cluster has workers of its own; give only one")
     count = cores() if workers is None else workers
-    if fresh and (folder / DATABASE).exists():
-        set_aside(folder)
     deadline = None if time_limit is None else start + time_limit
-    with Store.create(folder) as store, searching(planned, store, retry_failed, max_runs) as search:
+    with ExitStack() as employed:
+        hands = employed.enter_context(crew(count, deadline, get_ready, cluster, view.say if view else silent))
+        with (
+            taken(spec, folder, fresh, recover, hold, view) as (planned, store),
+            searching(planned, store, retry_failed, max_runs) as search,
+        ):
+            if cluster is None:
+                check_memory(planned.runs, count)
 
-        def prepare(wave: Wave) -> None:
-            write_file(folder / "spec.yaml", planned.spec.source)
-            if wave.runs or not (folder / "provenance.json").exists():  # else it tells of those who trained
-                write_file(folder / "provenance.json", provenance(planned, count))
+            def prepare(wave: Wave) -> None:
+                write_file(folder / "spec.yaml", planned.spec.source)
+                if wave.runs or not is_noted(folder / "provenance.json"):  # else it tells of those who trained
+                    size = hands.size() if wave.runs else 0
+                    write_file(folder / "provenance.json", provenance(planned, size, cluster))
 
-        with crew(count, deadline, get_ready) as train:
-            work = Work(search, train, count, view, fail_fast, prepare)
+            work = Work(search, hands, view, fail_fast, prepare)
             work.go()
-        found = read_answer(store)
-        store.write_answer(found.ranking_columns(), found.file())
-        return Result(found, folder, work.trained, time.perf_counter() - start)
+            employed.close()
+            found = read_answer(store)
+            store.write_answer(found.ranking_columns(), found.file())
+            return Result(found, folder, work.trained, time.perf_counter() - start)
+
+
+@contextmanager
+def taken(
+    spec: Spec, folder: Path, fresh: bool, recover: bool, hold: Hold | None, view: View | None
+) -> Iterator[tuple[Plan, Store]]:
+    """The plan, and the folder to write, held before the data is loaded: a second sweep is told so at once."""
+    if fresh and recover:
+        raise UsageError("--recover goes on with what a damaged folder has, --fresh starts anew; leave one of them out")
+    with nullcontext(hold) if hold and hold.folder == folder else Hold(folder) as held:
+        planned = make_plan(spec)
+        if fresh and present(folder / DATABASE):
+            held.set_aside()
+        for line in mend(folder) if recover else ():
+            if view:
+                view.say(line)
+        with Store.create(folder, held) as store:
+            yield planned, store
 
 
 @contextmanager
@@ -122,6 +173,10 @@ def report(sweep: str | Path | None = None, *, results: str | Path = "results", 
         return read_answer(store, stale)
 
 
+def silent(_: str) -> None:
+    """Where nobody looks on."""
+
+
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -137,13 +192,14 @@ def read_answer(store: Store, stale: bool = False) -> Answer:
     from lrsweep.analysis.answer import answer
 
     with store.one_moment():
-        frames, about, counts = (store.runs(), store.curves(), store.timings()), store.about(), store.counts()
+        runs, timings, about, counts = store.runs(), store.timings(), store.about(), store.counts()
         aside = store.runs(stale=True) if stale and counts["stale"] else None
         decisions = store.decisions()
     if not about:
         raise StoreError(f"{store.folder} holds no plan yet; lrsweep run SPEC makes one")
     more = (decisions, *read_ranges(store.folder), examples_of_samples(store.folder, about))
-    return answer(*frames, about, counts, aside, str(store.folder), *more)
+    read_curves = functools.partial(curves_of, store.folder)
+    return answer(runs, read_curves, timings, about, counts, aside, str(store.folder), *more)
 
 
 def examples_of_samples(folder: Path, about: Mapping[str, Any]) -> int:
@@ -162,13 +218,13 @@ def find_folder(sweep: str | Path | None, results: Path) -> Path:
             raise StoreError(f"{results} holds no sweep yet; lrsweep run SPEC makes one")
         return found[-1].parent
     path = Path(sweep)
-    if (path / DATABASE).exists():
+    if present(path / DATABASE):
         return path
     if path.is_file():
         return results / load_spec(path).name
-    if (results / path / DATABASE).exists():
+    if present(results / path / DATABASE):
         return results / path
-    if (results / path / RANGES).exists():
+    if present(results / path / RANGES):
         raise StoreError(
             f"{results / path} has only a range test, {RANGES}; lrsweep run SPEC makes the results that are reported"
         )

@@ -9,6 +9,8 @@ The letters for array shapes, used everywhere:
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +24,10 @@ Task = Literal["classification", "regression"]
 MAX_RUNS = 10_000
 """Runs of a sweep, unless --max-runs says otherwise."""
 
-FORMAT = 1
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+"""What a sweep may be called, and so its folder. For `re.fullmatch`, since to `re.match` the $ may come before \\n."""
+
+FORMAT = 2
 """Layout of the results folder; raised when the database changes shape."""
 
 NUMERICS = 2
@@ -71,6 +76,31 @@ def written(number: float) -> str:
     return repr(float(number)).removesuffix(".0")
 
 
+def plain(text: str) -> str:
+    r"""The text on one line, with what could steer a terminal, break the line or hide written out: paths may hold it.
+
+    >>> plain("a\nb\x1b[31m is damaged")
+    'a\\nb\\x1b[31m is damaged'
+    """
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def quoted(word: str) -> str:
+    r"""A word of a command as a shell reads it back; what cannot be shown by its bytes, as bash, zsh and ksh know them.
+
+    A path that begins like an option is told by its folder.
+
+    >>> quoted("a b.yaml"), quoted("-x.yaml"), quoted("a\n'\x1b.yaml")
+    ("'a b.yaml'", './-x.yaml', "$'a\\x0a\\'\\x1b.yaml'")
+    """
+    word = f"./{word}" if word.startswith("-") else word
+    if word.isprintable():
+        return shlex.quote(word)
+    signs = (sign if sign.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(sign)) for sign in word)
+    escaped = (f"\\{sign}" if sign in "\\'" else sign for sign in signs)
+    return f"$'{''.join(escaped)}'"
+
+
 def duration(seconds: float) -> str:
     """How long something takes.
 
@@ -87,7 +117,7 @@ def duration(seconds: float) -> str:
 
 
 def json_text(document: Any) -> str:
-    """A document as JSON, what JSON cannot say (nan, inf) being null.
+    """A document as JSON, what JSON cannot say (nan, inf) being null; what cannot be shown stands there by its number.
 
     >>> print(json_text({"mean": float("inf"), "seeds": [0, 1]}))
     {
@@ -106,7 +136,10 @@ def json_text(document: Any) -> str:
             return [sayable(inner) for inner in value]
         return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
-    return json.dumps(sayable(document), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(sayable(document), indent=2, ensure_ascii=False, allow_nan=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in text)
 
 
 @dataclass(frozen=True)

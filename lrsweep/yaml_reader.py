@@ -26,8 +26,10 @@ MAX_BYTES, MAX_DEPTH, MAX_DIGITS, MAX_REPORTED = 256_000, 20, 250, 20  # 16**250
 MAX_VALUES = 20_000  # keeps PyYAML's pure Python parser, at some 25 µs a value, well within its second
 COLUMNS = 76  # of a source line, so that it stands on an 80-column terminal with its indent
 
-# Control characters, line breaks that are not \n, bidi overrides, byte order marks, surrogates and non-characters.
-REFUSED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
+# Control characters, line breaks that are not \n, bidi controls, byte order marks, surrogates and non-characters.
+REFUSED = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
+)
 DIRECTIVE = re.compile(r"^%(?!YAML)", re.MULTILINE)  # libyaml's time grows with the square of their number
 PROPERTY = re.compile(r"\s*([&*!][^\s,\[\]{}]*)")
 REFUSED_PROPERTIES = {
@@ -184,6 +186,15 @@ def short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
+def without_middle(message: str, most: int = 1_000) -> str:
+    """A message, or its beginning and its end where a value in it is very long.
+
+    >>> without_middle("the path aaaaaaaaaaaa is no file", most=20)
+    'the path a … no file'
+    """
+    return message if len(message) <= most else f"{message[: most // 2]} … {message[3 - most // 2 :].lstrip()}"
+
+
 def syntax_problem(error: Exception, text: str) -> Problem:
     """What PyYAML says, in one line and with a remedy, at the place that a person would look at."""
     said = " ".join(str(getattr(error, "problem", None) or error).split())
@@ -321,7 +332,8 @@ def draw(error: SpecError) -> str:
     problems = sorted(error.problems, key=lambda problem: (problem.origin, problem.line, problem.column))
     drawn = [f"{error.origin}: {len(problems)} mistakes"] if len(problems) > 1 else []
     for problem in problems[:MAX_REPORTED]:
-        drawn.append(f"{problem.origin or error.origin}:{problem.line}:{problem.column}: {problem.message}")
+        place = f"{problem.origin or error.origin}:{problem.line}:{problem.column}"
+        drawn.append(f"{place}: {without_middle(problem.message)}")
         lines = (problem.text or error.text).split("\n")
         if 0 < problem.line <= len(lines) and lines[problem.line - 1].strip():
             drawn += underlined(lines[problem.line - 1], problem)

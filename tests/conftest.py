@@ -1,13 +1,18 @@
-"""What holds for every test: one BLAS thread, as in the workers, and a cache of its own."""
+"""What holds for every test: one BLAS thread, as in the workers, a cache of its own, and signals that are heeded."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is first imported, which is later than here
+
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell's `&` and nohup ignore them, and so would every child
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler)
 
 collect_ignore = ["golden"]  # its script needs PyTorch
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sweeps_made_up import UNTRAINED, about, counts, frame, rows, timings
+from sweeps_made_up import UNTRAINED, about, counts, frame, reading, rows, timings
 
 from lrsweep.analysis.answer import Answer, answer
 
@@ -44,7 +44,7 @@ def answered(*settings: list[dict[str, Any]], told: dict[str, Any] | None = None
     """The whole answer to a made-up sweep; `told` goes into `about`, `counted` into the counts."""
     runs = frame(*settings)
     known = {"overrides": [], **about(runs), **(told or {})}
-    return answer(runs, curves(runs), timings(runs), known, counts(runs) | counted)
+    return answer(runs, reading(curves(runs)), timings(runs), known, counts(runs) | counted)
 
 
 def three_optimizers(**how: Any) -> Answer:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lrsweep.analysis.answer import Answer, answer
+from lrsweep.analysis.curves import Read
 from lrsweep.analysis.fit import fit
 from lrsweep.analysis.profiles import profiles
 from lrsweep.analysis.ranking import lower_is_better, objective_column, rank
@@ -76,7 +77,7 @@ def counts(runs: pd.DataFrame) -> dict[str, int]:
     """What the store counts."""
     statuses = ("finished", "diverged", "stopped", "failed", "crashed")
     found = {status: int((runs["status"] == status).sum()) for status in statuses}
-    return {"done": len(runs), "new": 0, "stale": 0, **found}
+    return {"done": len(runs), "new": 0, "stale": 0, "other_numerics": 0, **found}
 
 
 def curves(runs: pd.DataFrame) -> pd.DataFrame:
@@ -91,6 +92,11 @@ def curves(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def reading(curves: pd.DataFrame) -> Read:
+    """Curves that are in memory, read like those that are not."""
+    return lambda run_ids: curves[curves["run_id"].isin(run_ids)]
+
+
 def timings(runs: pd.DataFrame) -> pd.DataFrame:
     """timings.csv: every run took a second."""
     return runs[["run_id"]].assign(seconds=1.0, worker=0, attempt=0)
@@ -99,7 +105,7 @@ def timings(runs: pd.DataFrame) -> pd.DataFrame:
 def answered(*settings: list[dict[str, Any]], **told: Any) -> Answer:
     """The whole answer to a made-up sweep."""
     runs = frame(*settings)
-    return answer(runs, curves(runs), timings(runs), about(runs, **told), counts(runs))
+    return answer(runs, reading(curves(runs)), timings(runs), about(runs, **told), counts(runs))
 
 
 Curve = tuple[Sequence[float], Sequence[float]]

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from cards_made_up import GRID, column, dealt, said, valley
 from scipy import stats
-from sweeps_made_up import rows
+from sweeps_made_up import reading, rows
 
 from lrsweep.analysis.cards.compare import difference, holm, significant
 from lrsweep.analysis.cards.ranges import WITHIN, range_of
@@ -296,7 +296,7 @@ def test_accuracy_by_epoch_is_the_mean_over_seeds_that_all_got_there() -> None:
             for epoch in range(last + 1)
         ]
     )
-    found = {one.title: list(one.values) for one in epochs_table(runs, curves)}
+    found = {one.title: list(one.values) for one in epochs_table(runs, reading(curves))}
     assert found["rate"] == [0.1, 1.0]
     assert found["epoch 2"] == pytest.approx([0.4, 0.5])
     assert found["epoch 4"] == pytest.approx([0.6, math.nan], nan_ok=True)
@@ -305,7 +305,7 @@ def test_accuracy_by_epoch_is_the_mean_over_seeds_that_all_got_there() -> None:
 
 def test_no_curves_have_no_table_by_epoch() -> None:
     runs = pd.DataFrame({"run_id": ["a"], "learning_rate": [0.1], "epochs_done": [0]})
-    assert epochs_table(runs, pd.DataFrame({"run_id": [], "epoch": [], "val_accuracy": []})) == []
+    assert epochs_table(runs, reading(pd.DataFrame({"run_id": [], "epoch": [], "val_accuracy": []}))) == []
 
 
 def test_what_only_the_correction_leaves_untold_says_so() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sweeps_made_up import Curve, about, frame, rows, timings, trained
+from sweeps_made_up import Curve, about, frame, reading, rows, timings, trained
 
 from lrsweep.analysis.cost import COSTS, cost, cost_sentences
 from lrsweep.analysis.ranking import rank
@@ -29,7 +29,7 @@ def costs(by_rate: Mapping[float, Sequence[Curve | str]], **told: Any) -> pd.Dat
     runs, curves = trained(by_rate)
     known = about(runs, **told)
     ranking = rank(runs, known)
-    return cost(ranking, runs, curves, timings(runs), known).set_index(ranking["learning_rate"])
+    return cost(ranking, runs, reading(curves), timings(runs), known).set_index(ranking["learning_rate"])
 
 
 def scores(by_rate: Mapping[float, Sequence[float]], objective: str = "val_accuracy") -> pd.DataFrame:
@@ -41,7 +41,7 @@ def scores(by_rate: Mapping[float, Sequence[float]], objective: str = "val_accur
     ]
     known = about(runs, objective=objective)
     ranking = rank(runs, known)
-    return cost(ranking, runs, pd.concat(parts), timings(runs), known).set_index(ranking["learning_rate"])
+    return cost(ranking, runs, reading(pd.concat(parts)), timings(runs), known).set_index(ranking["learning_rate"])
 
 
 def test_the_target_is_five_percent_above_the_best_rates_final_loss() -> None:
@@ -86,7 +86,7 @@ def test_each_setting_has_its_own_target() -> None:
     wide = wide[0].assign(run_id="w" + wide[0]["run_id"]), wide[1].assign(run_id="w" + wide[1]["run_id"])
     runs, curves = (pd.concat(parts, ignore_index=True) for parts in zip(narrow, wide, strict=True))
     known = about(runs)
-    found = cost(rank(runs, known), runs, curves, timings(runs), known)
+    found = cost(rank(runs, known), runs, reading(curves), timings(runs), known)
     assert found["epochs_to_target"].tolist() == pytest.approx([2, 2, NEVER], nan_ok=True)
 
 
@@ -97,7 +97,7 @@ def test_the_best_epoch_is_the_target_where_it_is_selected() -> None:
     found = {}
     for select in ("final", "best"):
         known = about(runs, select=select)
-        found[select] = cost(rank(runs, known), runs, curves, timings(runs), known)["epochs_to_target"].item()
+        found[select] = cost(rank(runs, known), runs, reading(curves), timings(runs), known)["epochs_to_target"].item()
     assert found == {"final": 1, "best": 2}
 
 
@@ -118,7 +118,7 @@ def test_validation_loss_stands_in_for_an_objective_without_a_curve() -> None:
     runs, curves = trained({0.01: [both([2.0, 1.0, 0.9])], 0.1: [both([2.0, 1.1, 1.0])]})
     runs = runs.assign(val_macro_f1=[0.8, 0.9])
     known = about(runs, objective="val_macro_f1")
-    found = cost(rank(runs, known), runs, curves, timings(runs), known)
+    found = cost(rank(runs, known), runs, reading(curves), timings(runs), known)
     assert found["epochs_to_target"].tolist() == [1, 2]
 
 
@@ -130,7 +130,7 @@ def test_seconds_are_of_the_runs_that_were_timed(seconds: list[float] | None, me
     runs, curves = trained({0.01: [both([2.0, 1.0, 1.0])] * 2})
     noted = timings(runs)[["run_id"]] if seconds is None else timings(runs).assign(seconds=seconds)
     known = about(runs)
-    found = cost(rank(runs, known), runs, curves, noted, known).iloc[0]
+    found = cost(rank(runs, known), runs, reading(curves), noted, known).iloc[0]
     assert found[["seconds_mean", "seconds_to_target"]].tolist() == pytest.approx([mean, mean / 2], nan_ok=True)
 
 

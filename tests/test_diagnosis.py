@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from studies.labels import said
-from sweeps_made_up import Curve, about, trained
+from sweeps_made_up import Curve, about, reading, trained
 
 from lrsweep.analysis.curves import by_length
 from lrsweep.analysis.diagnosis import LONGEST, diagnose
@@ -44,7 +44,7 @@ def diagnosed(by_rate: Mapping[float, Sequence[Curve | str]], **data: Any) -> Di
     runs.loc[runs["status"] == "stopped", "reason"] = "rank 9 of 9; 3 go on"
     known = about(runs) | {"datasets": {"digits": {**CHANCE, **data}}}
     ranking = rank(runs, known)
-    found = diagnose(ranking, runs, curves, known)
+    found = diagnose(ranking, runs, reading(curves), known)
     return dict(zip(ranking["learning_rate"], zip(found["diagnosis"], found["evidence"], strict=True), strict=True))
 
 
@@ -174,7 +174,7 @@ def test_after_one_epoch_a_rate_below_the_best_is_too_slow_and_has_not_overfitte
     runs, curves = trained({0.01: [([2.4, 1.1], [2.4, 0.8])], 0.1: [([2.4, 1.0], [2.4, 0.4])]})
     runs["train_loss"] = [0.9, 0.4]
     known = about(runs)
-    found = diagnose(rank(runs, known), runs, curves, known)
+    found = diagnose(rank(runs, known), runs, reading(curves), known)
     evidence = "validation loss 0.8, 2 × the best rate's, still falling by 67% in the last epoch"
     assert found.iloc[0].tolist() == ["too_slow", evidence]
 
@@ -194,7 +194,7 @@ def test_the_training_loss_is_that_of_the_trained_network() -> None:
     runs["train_loss"] = 0.1
     known = about(runs)
     evidence = "validation loss 0.4, 2 × the best rate's; training loss 0.1, 1 ×"
-    assert diagnose(rank(runs, known), runs, curves, known).iloc[1].tolist() == ["overfitting", evidence]
+    assert diagnose(rank(runs, known), runs, reading(curves), known).iloc[1].tolist() == ["overfitting", evidence]
 
 
 def test_a_training_loss_near_0_is_called_so_where_it_is_some_times_the_best_rates() -> None:
@@ -251,7 +251,7 @@ def test_a_rise_with_the_rate_is_a_restart_and_no_swing() -> None:
     runs, curves = trained({0.01: [both([2.4, 1.0, 0.5, 0.4, *[0.3, 0.5] * 6])]})
     restarts = curves.assign(learning_rate=[np.nan, 0.1, 0.05, 0.1, *[0.05, 0.1] * 6])
     known = about(runs)
-    found = [diagnose(rank(runs, known), runs, one, known)["diagnosis"].item() for one in (curves, restarts)]
+    found = [diagnose(rank(runs, known), runs, reading(one), known)["diagnosis"].item() for one in (curves, restarts)]
     assert found == ["oscillating", "good"]
 
 
@@ -260,7 +260,7 @@ def test_who_is_far_above_chance_while_training_has_not_collapsed() -> None:
     runs, curves = trained({0.01: [BEST], 0.1: [both([2.4, 40.0, 5.0, 40.0, 5.0, 40.0, 5.0, 40.0, 5.0])]})
     runs.loc[runs["learning_rate"] == 0.1, "train_loss"] = 0.5
     known = about(runs)
-    assert diagnose(rank(runs, known), runs, curves, known)["diagnosis"].tolist() == ["good", "oscillating"]
+    assert diagnose(rank(runs, known), runs, reading(curves), known)["diagnosis"].tolist() == ["good", "oscillating"]
 
 
 def test_one_bump_as_of_new_neurons_is_no_swing() -> None:
@@ -287,7 +287,7 @@ def test_in_regression_chance_is_the_variance(standardize: bool, variance: float
     data = {"n_rows": 100, "n_train": 60, "task": "regression", "n_features": 4, "n_classes": 0, "chance": 50.0}
     known = about(runs) | {"datasets": {"digits": data}}
     ranking = rank(runs, known)
-    assert diagnose(ranking, runs, curves, known)["diagnosis"].tolist() == ["good", "collapsed"]
+    assert diagnose(ranking, runs, reading(curves), known)["diagnosis"].tolist() == ["good", "collapsed"]
 
 
 def test_chance_is_the_entropy_of_the_classes_or_the_variance_of_the_target() -> None:
@@ -311,7 +311,7 @@ def test_without_validation_loss_training_loss_is_compared() -> None:
     runs, curves = trained({0.001: [both(slow)], 0.01: [BEST]})
     runs, known = runs.drop(columns="val_loss"), about(runs) | {"objective": "train_loss"}
     ranking = rank(runs, known)
-    found = diagnose(ranking, runs, curves.drop(columns="val_loss"), known)
+    found = diagnose(ranking, runs, reading(curves.drop(columns="val_loss")), known)
     evidence = "training loss 1, 10 × the best rate's, still falling by 29% in the last 3 epochs"
     assert found.iloc[0].tolist() == ["too_slow", evidence]
 
@@ -323,8 +323,8 @@ def test_a_rate_is_compared_with_the_best_of_its_own_setting() -> None:
     wide = wide[0].assign(run_id="w" + wide[0]["run_id"]), wide[1].assign(run_id="w" + wide[1]["run_id"])
     runs, curves = (pd.concat(parts, ignore_index=True) for parts in zip(narrow, wide, strict=True))
     known = about(runs)
-    ranking = rank(runs, known)
-    assert diagnose(ranking, runs, curves, known)["diagnosis"].tolist() == ["good", "too_slow", "good", "diverged"]
+    found = diagnose(rank(runs, known), runs, reading(curves), known)
+    assert found["diagnosis"].tolist() == ["good", "too_slow", "good", "diverged"]
 
 
 def test_curves_are_those_of_their_runs() -> None:
@@ -336,7 +336,7 @@ def test_curves_are_those_of_their_runs() -> None:
     ]
     runs = pd.DataFrame({"run_id": ["c", "crashed", "b", "a", "d"]})
     found = {}
-    for at, values in by_length(runs, pd.concat(parts), ("val_loss", "missing")):
+    for at, values in by_length(runs, lambda _: pd.concat(parts), ("val_loss", "missing")):
         assert np.isnan(values[1]).all()
         found |= dict(zip(runs["run_id"].iloc[at], values[0].tolist(), strict=True))
     assert found == {"a": [0, 1, 2], "b": [10, 11, 12, 13, 14], "c": [20, 21, 22], "d": [30]}
@@ -345,7 +345,7 @@ def test_curves_are_those_of_their_runs() -> None:
 def test_no_runs_have_no_diagnosis() -> None:
     runs, curves = trained({0.01: [BEST]})
     known = about(runs)
-    assert diagnose(rank(runs, known)[:0], runs[:0], curves[:0], known).empty
+    assert diagnose(rank(runs, known)[:0], runs[:0], reading(curves[:0]), known).empty
 
 
 ACCEPTED = {

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from page_cases import EPOCHS, Element, curves, read, variants
 from summaries import printed, table
-from sweeps_made_up import about, counts, frame, rows, timings
+from sweeps_made_up import about, counts, frame, reading, rows, timings
 
 from lrsweep.analysis.answer import Answer, answer
 from lrsweep.report import drawing
@@ -54,7 +54,7 @@ def searched(*settings: list[dict[str, Any]], **told: Any) -> Answer:
     every = curves(runs)
     last = every["run_id"].map(runs.set_index("run_id")["epochs_done"]).fillna(-1)
     known = {"overrides": [], **about(runs.drop(columns="epochs_done")), **told}
-    return answer(runs, every[every["epoch"] <= last], timings(runs), known, counts(runs))
+    return answer(runs, reading(every[every["epoch"] <= last]), timings(runs), known, counts(runs))
 
 
 def both_ends(**told: Any) -> Answer:
@@ -151,7 +151,8 @@ def test_a_short_curve_is_as_long_as_its_share_of_one_that_is_thinned_out() -> N
     made = both_ends()
     length = made.runs.set_index("run_id")["status"].map({STOPPED: 26}).fillna(101).astype(int)
     each = [pd.DataFrame({"run_id": run_id, "epoch": range(n), "val_loss": 1.0}) for run_id, n in length.items()]
-    lines = drawing.sparklines(replace(made, curves=pd.concat(each, ignore_index=True)), made.entries[0], 60)
+    long = replace(made, read_curves=reading(pd.concat(each, ignore_index=True)))
+    lines = drawing.sparklines(long, made.entries[0], 60)
     bars = {line.split()[0]: sum(sign in drawing.BLOCKS for sign in line) for line in lines[1:]}
     assert (bars["0.1"], bars["0.01"]) == (30, 8)
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_a_worker_that_dies_in_the_middle_of_a_message_is_a_dead_worker() -> Non
     dead = pool.context.Process(target=print)
     dead.start()
     dead.join()
-    worker = Worker(1, dead, ours, stack_of(0), attempt=2)
+    worker = Worker(1, dead, ours, stack_of(0), attempt=2, ready=True)
     pool.workers.append(worker)
     os.write(theirs.fileno(), (1000).to_bytes(4) + b"the beginning")
     theirs.close()
@@ -141,10 +142,12 @@ def test_closing_the_stream_ends_the_workers() -> None:
     assert not workers_alive()
 
 
-def test_workers_end_with_their_parent(tmp_path: Path) -> None:
-    """No orphan is left half a second after the parent was killed."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
+    """In the middle of a stack that would take minutes. test_kills.py holds the half second, over many parents."""
     script = tmp_path / "parent.py"
     script.write_text(
+        "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
         f"import multiprocessing, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_execute import stack_of\n"
         "from lrsweep.execute import execute\n"
@@ -157,8 +160,8 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
         assert parent.stdout is not None
         children = [int(pid) for pid in parent.stdout.readline().split()]
         assert children
-        parent.kill()
-    deadline = time.monotonic() + 0.5
+        parent.send_signal(number)
+    deadline = time.monotonic() + 10
     while any(alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(alive(pid) for pid in children)
@@ -326,6 +329,8 @@ def test_the_deadline_ends_workers_in_the_middle_of_a_stack() -> None:
 
 
 def test_ctrl_c_reaches_no_worker_that_is_still_starting() -> None:
+    """Not the first one either, for which Python starts a process of its own besides, and lets signals through."""
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.1,))
     with bare_surroundings():
         process.start()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from plan_cases import planned
 from spec_cases import loaded, written
-from sweeps_made_up import about, answered, counts, curves, frame, rows, timings
+from sweeps_made_up import about, answered, counts, curves, frame, reading, rows, timings
 
 from lrsweep.analysis.answer import Answer, answer
 from lrsweep.analysis.expectations import Check
@@ -32,7 +32,7 @@ def unfinished(**expect: Any) -> Answer:
     """The answer while one run is missing."""
     runs = frame(rows(VALLEY)).iloc[1:]
     told = counts(runs) | {"new": 1}
-    return answer(runs, curves(runs), timings(runs), about(runs, expect=expect), told)
+    return answer(runs, reading(curves(runs)), timings(runs), about(runs, expect=expect), told)
 
 
 # The door and the plan
@@ -196,7 +196,7 @@ def test_missing_runs_leave_it_open(name: str, wanted: Any, found: str) -> None:
 def test_no_runs_at_all_leave_it_open() -> None:
     runs = frame(rows(VALLEY)).iloc[:0]
     told = about(frame(rows(VALLEY)), expect={"best_rate": "> 0"})
-    [check] = answer(runs, curves(runs), timings(runs), told, counts(runs) | {"new": 9}).checks
+    [check] = answer(runs, reading(curves(runs)), timings(runs), told, counts(runs) | {"new": 9}).checks
     assert (check.found, check.met) == ("no run finished, but 9 runs are not trained yet", False)
 
 

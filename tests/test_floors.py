@@ -13,10 +13,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lrsweep"
 
 FLOORS = [
-    {"vocabulary"},
+    {"vocabulary", "room", "worker", "signals"},
     {"engine", "datasets"},
     {"yaml_reader", "analysis", "store"},
-    {"spec", "execute", "report"},
+    {"spec", "execute", "report", "early"},
     {"plan"},
     {"provenance", "result"},
     {"search"},
@@ -36,13 +36,15 @@ PLACES = {
     "sklearn": {"datasets"},
     "sqlite3": {"store"},
     "dask": {"execute"},
+    "distributed": {"execute"},
     "pandas": {"store", "analysis", "report", "datasets", "result", "finding"},  # the last two only types
-    "pyarrow": set(),
-    "multiprocessing": {"execute"},
+    "pyarrow": {"datasets"},
+    "multiprocessing": {"execute", "worker"},
 }
 INSIDE_FUNCTIONS = {
-    *(("plotly", "report"), ("dask", "execute"), ("pandas", "store")),
+    *(("plotly", "report"), ("dask", "execute"), ("distributed", "execute"), ("pandas", "store")),
     *(("sklearn", "datasets"), ("pandas", "datasets"), ("pandas", "result"), ("pandas", "finding")),
+    ("pyarrow", "datasets"),
 }
 """What costs so much to import that only the function that needs it does."""
 

@@ -215,7 +215,7 @@ def test_every_state_has_its_page(state: str) -> None:
 def test_nothing_trained_yet() -> None:
     empty = three_optimizers()
     none = {"settings": [], "sweep": "made-up", "objective": "val_loss", "schema_version": 1}
-    frames = {name: getattr(empty, name).iloc[:0] for name in ("runs", "curves", "timings", "ranking")}
+    frames = {name: getattr(empty, name).iloc[:0] for name in ("runs", "timings", "ranking")}
     counted = {**dict.fromkeys(empty.counts, 0), "new": 45}
     told = read(page(replace(empty, **frames, recommendation=none, cards=(), counts=counted), {}, ""))
     assert told.one("h1").text == "No run is trained yet"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from page_cases import VALLEY, answered, read, three_optimizers, variants
-from sweeps_made_up import rows, timings
+from sweeps_made_up import reading, rows, timings
 
 from lrsweep.analysis.answer import Answer, answer
 from lrsweep.analysis.cards import Card, Chart
@@ -126,7 +126,7 @@ def scheduled(noted: dict[float, list[float]]) -> Answer:
     made = answered(rows({0.1: [0.9], 1.0: [0.5]}))
     curves = made.curves[made.curves["epoch"] < 4].copy()
     curves["learning_rate"] = [one for rate in noted for one in [np.nan, *noted[rate]]]
-    return answer(made.runs, curves, timings(made.runs), made.about, made.counts)
+    return answer(made.runs, reading(curves), timings(made.runs), made.about, made.counts)
 
 
 def test_the_schedule_is_that_of_the_best_rate_and_changes_where_an_epoch_begins() -> None:
@@ -142,7 +142,7 @@ def without_curves() -> Answer:
     """Two settings, of which the second has no curves, and is lost."""
     made = answered(rows(VALLEY), rows({rate: [None] * 3 for rate in VALLEY}, optimizer="sgd"))
     kept = made.curves[made.curves["run_id"].isin(made.runs.loc[made.runs["optimizer"] == "adam", "run_id"])]
-    return answer(made.runs, kept, timings(made.runs), made.about, made.counts)
+    return answer(made.runs, reading(kept), timings(made.runs), made.about, made.counts)
 
 
 def test_a_setting_without_curves_leaves_the_others_theirs() -> None:

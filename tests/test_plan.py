@@ -281,9 +281,9 @@ def test_other_data_make_other_runs(tmp_path: Path) -> None:
             "objective val_macro_f1 does not exist in regression .*; try val_r2",
         ),
         ("width: 9007199254740992", "one run of width 9007199254740992, .* needs about .* GB, .*; lower one"),
-        ("depth: 9007199254740992", "one run of .* depth 9007199254740992, .* needs about .* GB, .*; lower one"),
+        ("depth: 9007199254740992", "depth: 9007199254740992 must be at most 10,000; lower it"),
         ("epochs: 9007199254740992", "one run of .* epochs 9007199254740992 needs about .* GB, .*; lower one"),
-        ("width: 200000\ndepth: 100000\nbatch_size: full", "one run of .* needs about .* GB, .*; lower one"),
+        ("width: 200000\ndepth: 10000\nbatch_size: full", "one run of .* needs about .* GB, .*; lower one"),
         (
             "schedule: {name: one_cycle, max_momentum: 0.99999999}",
             r"schedule.max_momentum 0.99999999 is 1 in float32; lower it",

@@ -31,6 +31,7 @@ PLAN = {
     "product": "2 × 9 × 3",
     "duplicates": 0,
     "counts": {"done": 4, "new": 50, "stale": 7, "failed": 1},
+    "other_numerics": 0,
     "search": None,
     "added": 0,
     "dropped": 0,

@@ -232,5 +232,5 @@ def test_a_file_made_to_be_slow_is_refused_in_time(tmp_path: Path, text: str) ->
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"none.yaml: No such file or directory; .* lrsweep init none.yaml"):
         load_spec(tmp_path / "none.yaml")
-    with pytest.raises(UsageError, match="Is a directory"):
+    with pytest.raises(UsageError, match="is a folder"):
         load_spec(tmp_path)

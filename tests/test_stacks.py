@@ -10,7 +10,17 @@ import pytest
 from plan_cases import RUN, ids, planned, prepared
 
 from lrsweep.engine.train import train
-from lrsweep.plan import STACK_BYTES, PlannedRun, estimate, make_stacks, pause_bytes, run_bytes, shape, table_bytes
+from lrsweep.plan import (
+    STACK_BYTES,
+    PlannedRun,
+    estimate,
+    make_stacks,
+    pause_bytes,
+    planned_run,
+    run_bytes,
+    shape,
+    table_bytes,
+)
 from lrsweep.plan.stacks import cost, time_deviation
 from lrsweep.vocabulary import Growth, LayerRates, Pause, Stack
 
@@ -175,7 +185,7 @@ def test_the_bytes_of_a_run_are_those_that_its_arrays_take(tmp_path: Path) -> No
     """P = (5 + 1)·8 + (8 + 1)·3 parameters in four arrays; 32 rows of two layers, both ways; 4 bytes each."""
     (one,) = planned(tmp_path, "width: 8\nseeds: 1").runs
     assert run_bytes(one) == 4 * (4 * (6 * 8 + 9 * 3) + 32 * (2 * 9 + 2 * 3))
-    linear = PlannedRun("r", replace(one.run, depth=0, precision="float64"), one.data)
+    linear = planned_run(replace(one.run, depth=0, precision="float64"), one.data)
     assert run_bytes(linear) == 8 * (4 * 6 * 3 + 32 * 2 * 3)
 
 
@@ -186,7 +196,7 @@ def test_the_bytes_of_a_run_count_all_that_it_may_come_to_hold(tmp_path: Path) -
         run = replace(RUN, **{"batch_size": 1, "width": 8, **changes})
         wide = max(run.width, run.growth.to_width if run.growth else 0)
         activations = 2 * (wide + 1) + 2 * 3
-        return (run_bytes(PlannedRun("r", run, raw)) / 4 - activations) / (6 * wide + (wide + 1) * 3)
+        return (run_bytes(planned_run(run, raw)) / 4 - activations) / (6 * wide + (wide + 1) * 3)
 
     raw = planned(tmp_path).runs[0].data
     assert arrays() == arrays(growth=Growth(1, 16)) == arrays(parametrization="mup", base_width=8) == 4

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sweeps_made_up import VALLEY, about, counts, curves, document, frame, rows, timings, trained
+from sweeps_made_up import VALLEY, about, counts, curves, document, frame, reading, rows, timings, trained
 
 from lrsweep.analysis.answer import Answer, answer
 from lrsweep.analysis.cost import cost, cost_sentences
@@ -56,9 +56,8 @@ def advice(runs: pd.DataFrame, **told: Any) -> str:
 
 def whole(runs: pd.DataFrame, curve_rows: pd.DataFrame | None = None) -> Answer:
     noted = curves(runs[runs["val_loss"].notna()]) if curve_rows is None else curve_rows
-    return answer(
-        runs, noted, timings(runs), about(runs), counts(runs) | {"stopped": int((runs["status"] == STOPPED).sum())}
-    )
+    counted = counts(runs) | {"stopped": int((runs["status"] == STOPPED).sum())}
+    return answer(runs, reading(noted), timings(runs), about(runs), counted)
 
 
 def test_a_stopped_rate_is_behind_every_one_that_finished_however_good_it_was() -> None:
@@ -123,7 +122,7 @@ def test_half_a_curve_is_not_judged(epochs: int) -> None:
     late = runs["learning_rate"] != 0.01
     runs.loc[late, ["status", "reason"]] = STOPPED, REASON
     known = about(runs)
-    found = diagnose(rank(runs, known), runs, noted, known)
+    found = diagnose(rank(runs, known), runs, reading(noted), known)
     assert found["diagnosis"].tolist() == [STOPPED, "good", STOPPED, STOPPED]
     assert set(found["evidence"][late]) == {REASON}
 
@@ -135,7 +134,7 @@ def test_the_cost_of_a_stopped_rate_is_not_told_and_its_silence_neither() -> Non
     noted = noted[(noted["run_id"] != "r2") | (noted["epoch"] < 2)]
     known = about(runs)
     ranking = rank(runs, known)
-    ranking = ranking.join(cost(ranking, runs, noted, timings(runs), known))
+    ranking = ranking.join(cost(ranking, runs, reading(noted), timings(runs), known))
     assert ranking["epochs_to_target"].tolist() == pytest.approx([1, math.nan, math.nan], nan_ok=True)
     assert cost_sentences(ranking, "val_loss")[-1] == "0.1 does not get there."
 

@@ -6,7 +6,6 @@ import contextlib
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ from lrsweep.execute import training
 from lrsweep.result import write_page
 from lrsweep.search import View, Wave, work
 from lrsweep.store import Store
-from lrsweep.vocabulary import BusyError, Data, Outcome, SpecError, Stack, StoreError, json_text
+from lrsweep.vocabulary import Data, Outcome, SpecError, Stack, StoreError, json_text
 
 TEXT = """\
 dataset: iris
@@ -101,6 +100,9 @@ def test_a_machine_where_stacking_is_not_exact_trains_alone(spec: Path, monkeypa
     monkeypatch.setattr(work, "stacking_is_exact", lambda: False)
 
     class Looking(View):
+        def say(self, line: str) -> None:
+            pass
+
         def begin(self, planned: plan.Plan, stale: int, missing: int, note: str) -> None:
             notes.append(note)
 
@@ -420,13 +422,6 @@ def test_a_plan_after_a_change_counts_as_run_will(spec: Path) -> None:
 # What may happen in the middle
 
 
-@pytest.fixture
-def undisturbed(spec: Path) -> list[bytes]:
-    """The files of the long sweep, trained in one go."""
-    spec.write_text(LONG)
-    return views(run(spec, "undisturbed").folder)
-
-
 def started(spec: Path, before: int = 0) -> subprocess.Popen[bytes]:
     """The long sweep, started in a process of its own and caught when more runs are stored than `before`."""
     process = subprocess.Popen(command(spec, "--workers", "1"), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -439,50 +434,8 @@ def started(spec: Path, before: int = 0) -> subprocess.Popen[bytes]:
     raise AssertionError(f"the sweep ended by itself: {process.communicate()}")
 
 
-def test_a_killed_sweep_goes_on_to_the_same_bytes(spec: Path, undisturbed: list[bytes]) -> None:
-    for _ in range(2):
-        with started(spec) as process:
-            process.kill()
-    result = run(spec)
-    assert 0 < result.trained < 24
-    assert views(result.folder) == undisturbed
-
-
-@pytest.mark.soak
-def test_a_hundred_kills_cost_nothing_that_was_stored(spec: Path, undisturbed: list[bytes]) -> None:
-    random = np.random.default_rng(0)
-    folder, stored = spec.parent / "results" / "small", 0
-    for _ in range(100):
-        with subprocess.Popen(
-            command(spec, "--workers", "2"), stderr=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as process:
-            time.sleep(random.uniform(0.3, 1.2))
-            process.kill()
-        if (folder / "sweep.db").exists() and (folder / "sweep.db").stat().st_size:  # 0 before it has its tables
-            with sweep.Store.open(folder) as store:
-                assert len(store.statuses()) >= stored
-                stored = len(store.statuses())
-        if stored == 24:
-            sweep.set_aside(folder)
-            stored = 0
-    assert views(run(spec).folder) == undisturbed
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-@pytest.mark.usefixtures("undisturbed")
-def test_a_signal_ends_a_sweep_in_order(spec: Path, number: int, code: int) -> None:
-    with started(spec) as process:
-        start = time.monotonic()
-        process.send_signal(number)
-        _, said = process.communicate(timeout=10)
-    assert time.monotonic() - start < 5
-    assert process.returncode == code
-    assert said.decode().splitlines()[-1] == "stopped: finished runs are kept; the same command goes on"
-    assert table(spec.parent / "results" / "small" / "runs.csv")
-
-
-@pytest.mark.usefixtures("undisturbed")
 def test_a_sweep_that_is_ended_leaves_no_answer_of_fewer_runs(spec: Path) -> None:
+    spec.write_text(LONG)
     earlier = run(spec, overrides=["width=4", "learning_rate=0.1"])
     folder = earlier.folder
     assert all((folder / name).exists() for name in ANSWER)
@@ -490,22 +443,3 @@ def test_a_sweep_that_is_ended_leaves_no_answer_of_fewer_runs(spec: Path) -> Non
         process.terminate()
         process.communicate(timeout=10)
     assert not any((folder / name).exists() for name in ANSWER)
-
-
-@pytest.mark.usefixtures("undisturbed")
-def test_a_second_sweep_is_refused_while_the_first_runs(spec: Path) -> None:
-    with started(spec) as process:
-        process.send_signal(signal.SIGSTOP)  # it holds the folder, however long the second takes to start
-        second = subprocess.run(command(spec), capture_output=True, text=True, check=False)
-        process.kill()
-    assert second.returncode == 4
-    assert f"pid {process.pid}" in second.stderr
-
-
-def test_the_lock_of_a_killed_sweep_is_free(spec: Path) -> None:
-    spec.write_text(LONG)
-    with started(spec) as process:
-        with pytest.raises(BusyError):
-            run(spec)
-        os.kill(process.pid, signal.SIGKILL)
-    assert run(spec).answer.counts["new"] == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hostile_cases import BIG
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -201,56 +202,17 @@ def test_the_limit_of_values():
     assert "more than 20,000 values" in places(f"a: [{'1,' * 19_998}]")[0][3]
 
 
-HOSTILE = {
-    "brackets": "a: " + "[" * 255_000,
-    "brackets at the root": "[" * 30_000,
-    "braces": "{" * 255_000,
-    "named braces": "{a: " * 63_000,
-    "billion laughs": "a: &a [" + "*a, " * 62_000 + "]",
-    "few laughs": "a: &a [" + "*a, " * 9_000 + "]",
-    "flow list": "a: [" + "1," * 125_000 + "]",
-    "block list": "a:\n" + "- 1\n" * 62_000,
-    "keys": "\n".join(f"k{i}: 1" for i in range(25_000)),
-    "duplicates": "a: 1\n" * 51_000,
-    "dashes": "- " * 125_000,
-    "questions": "? " * 125_000,
-    "question lines": "?\n" * 125_000,
-    "double quotes": '"' * 255_000,
-    "single quotes": "'" * 255_000,
-    "long line": "a: " + "x" * 250_000,
-    "long key": "x" * 250_000 + ": 1",
-    "words": "a: " + "x " * 125_000,
-    "blank lines in quotes": 'a: "' + "\n" * 250_000,
-    "escapes": 'a: "' + "\\x41" * 60_000 + '"',
-    "bad escape": 'a: "\\U00110000"',
-    "surrogate escape": 'a: "\\uD800"',
-    "huge escape": 'a: "\\UFFFFFFFF"',
-    "tabs": "\t" * 255_000,
-    "blanks": " " * 255_000,
-    "documents": "---\n" * 60_000,
-    "tag directives": "".join(f"%TAG !{i:x}! x\n" for i in range(16_000)),
-    "properties": "a: [" + "&a !b 1," * 9_000 + "]",
-    "digits": "a: " + "1" * 250_000,
-    "fraction": "a: 1." + "1" * 250_000,
-    "exponent": "a: 1e" + "9" * 250_000,
-    "long anchor": "a: &" + "a" * 250_000,
-    "combining": "a: @" + "\u0301" * 120_000,
-    "not text": b"\xff" * 255_000,
-    "NULs": b"a: " + b"\0" * 250_000,
-    "too much": b"[" * 10_000_000,
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_input_is_answered_soon_and_briefly(name, any_read):
-    start = time.perf_counter()
+@pytest.mark.parametrize("name", BIG)
+def test_big_input_is_read_or_refused_soon_and_briefly(name, any_read):
+    """Without libyaml it takes longer than the second that it may, but not much."""
+    start = time.process_time()
     try:
-        text, _, problems = any_read(HOSTILE[name], "x.yaml")
+        text, _, problems = any_read(BIG[name], "x.yaml")
         error = SpecError("x.yaml", text, problems)
     except SpecError as caught:
         error = caught
     drawn = draw(error)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(drawn) < 10_000
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrsweep.analysis.cards import Card, Material, deal
 from lrsweep.analysis.cost import cost
+from lrsweep.analysis.curves import Read
 from lrsweep.analysis.diagnosis import diagnose
 from lrsweep.analysis.expectations import Check, check
 from lrsweep.analysis.fit import fit
@@ -42,12 +43,13 @@ class Answer:
     `checks` what became of the file's expectations. `stale` are the runs that the sweep file is without, if that
     was asked for; they are not ranked. `folder` is where the files are. `decisions` are those of elimination, `spent`
     what it took (see `spent_share`), `ranges` and `ramps` the tables of the range test; None where there are none.
+    `read_curves` has the curves of the runs that it is asked for, since all of them may be many gigabytes.
     """
 
     about: Mapping[str, Any]
     counts: Mapping[str, int]
     runs: pd.DataFrame
-    curves: pd.DataFrame
+    read_curves: Read
     timings: pd.DataFrame
     ranking: pd.DataFrame
     recommendation: dict[str, Any]
@@ -64,6 +66,11 @@ class Answer:
     def __repr__(self) -> str:
         """The sentence to act on; the frames would fill the screen."""
         return f"<Answer of {self.about['name']}: {self.sentence}>"
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The content of curves.csv, read anew each time: 72 bytes of memory for each run and epoch."""
+        return self.read_curves(self.runs["run_id"].tolist())
 
     @property
     def sentence(self) -> str:
@@ -155,7 +162,7 @@ def whole_or_none(value: float) -> int | None:
 
 def answer(
     runs: pd.DataFrame,
-    curves: pd.DataFrame,
+    read_curves: Read,
     timings: pd.DataFrame,
     about: Mapping[str, Any],
     counts: Mapping[str, int],
@@ -172,7 +179,8 @@ def answer(
     tables of the range test.
     """
     ranking = rank(runs, about)
-    ranking = ranking.join(diagnose(ranking, runs, curves, about)).join(cost(ranking, runs, curves, timings, about))
+    ranking = ranking.join(diagnose(ranking, runs, read_curves, about))
+    ranking = ranking.join(cost(ranking, runs, read_curves, timings, about))
     found = profiles(runs, about)
     fits = [fit(profile, lower_is_better(objective_column(about))) for profile in found]
     recommendation = recommend(ranking, about, fits, counts["new"], found)
@@ -181,7 +189,7 @@ def answer(
     cards = deal(Material(about, runs, ranking, recommendation, found, fits, **more))
     checks = check(about, counts, ranking, recommendation)
     shown = (ranking, recommendation, cards, checks, stale, folder)
-    return Answer(about, counts, runs, curves, timings, *shown, **more)
+    return Answer(about, counts, runs, read_curves, timings, *shown, **more)
 
 
 def spent_share(runs: pd.DataFrame, about: Mapping[str, Any], sampled: int) -> float:

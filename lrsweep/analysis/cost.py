@@ -6,12 +6,13 @@ curve, so in whole epochs; of objectives without a curve (the test metrics, F1) 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrsweep.analysis.curves import Seeds, by_length, ranking_rows
+from lrsweep.analysis.curves import Read, Seeds, by_length, portions, ranking_rows
 from lrsweep.analysis.ranking import RATE, lower_is_better, objective_column
 from lrsweep.analysis.recommend import USELESS, brief
 from lrsweep.vocabulary import FINISHED, Array, duration
@@ -32,7 +33,7 @@ CURVES = ("val_loss", "val_accuracy", "val_r2", "train_loss")
 
 
 def cost(
-    ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, timings: pd.DataFrame, about: Mapping[str, Any]
+    ranking: pd.DataFrame, runs: pd.DataFrame, read: Read, timings: pd.DataFrame, about: Mapping[str, Any]
 ) -> pd.DataFrame:
     """The columns COSTS of each row of the ranking: epochs, optimizer steps, examples seen and seconds of one run.
 
@@ -42,12 +43,11 @@ def cost(
     objective, (rows, bests) = objective_column(about), ranking_rows(ranking, runs, about)
     column = curve_of(objective)
     found = np.full((2, len(ranking)), np.nan)  # epochs, steps
-    lengths = np.full(len(ranking), np.nan)
-    for where, (means, steps) in _mean_curves(ranking, rows, runs, curves, column):
-        at = np.full(len(ranking), -1)
-        at[where] = np.arange(len(where))
-        best = at[bests[where]]  # -1 where the best rate is lost
-        target = np.where(best >= 0, _target(means, column, objective.startswith("best_"))[best], np.nan)[:, None]
+    lengths, targets = np.full((2, len(ranking)), np.nan)
+    for where, (means, steps) in _mean_curves(ranking, rows, bests, runs, read, column):
+        own = where == bests[where]
+        targets[where[own]] = _target(means[own], column, objective.startswith("best_"))
+        target = targets[bests[where], None]  # nan where the best rate is lost
         reached = means <= target if lower_is_better(column) else means >= target
         first = reached.argmax(axis=1)
         found[:, where] = np.where(reached.any(axis=1), [first, steps[np.arange(len(where)), first]], np.nan)
@@ -132,21 +132,38 @@ def _counted(number: float, noun: str) -> str:
 
 
 def _mean_curves(
-    ranking: pd.DataFrame, rows: Array, runs: pd.DataFrame, curves: pd.DataFrame, column: str
+    ranking: pd.DataFrame, rows: Array, bests: Array, runs: pd.DataFrame, read: Read, column: str
 ) -> Iterator[tuple[Array, Array]]:
     """Rows of the ranking (n,) without a lost seed, with their means over seeds of a curve and its steps (2, n, E + 1).
 
-    The rows of a setting come together, as its runs are equally long.
+    Those of a setting come one after the other, from the best rate on. `rows` and `bests` are as of `ranking_rows`.
     """
+    each = np.arange(len(ranking))
+    turns = np.empty_like(each)  # when each row comes
+    turns[np.lexsort((each, each != bests, bests))] = each
     whole = (ranking["n_lost"] == 0).to_numpy()[rows] & (runs["status"] == FINISHED).to_numpy()
-    for at, values in by_length(runs, curves, (column, "step")):
-        at, values = at[whole[at]], values[:, whole[at]]
-        where, number = np.unique(rows[at], return_inverse=True)
-        sums = np.zeros((2, len(where), values.shape[2]))
-        for total, one in zip(sums, values, strict=True):
-            np.add.at(total, number, one)
-        if len(where):
-            yield where, sums / np.bincount(number)[:, None]
+    order = np.flatnonzero(whole)
+    order = order[np.argsort(turns[rows[order]], kind="stable")]
+    own, rows = runs.reindex(columns=["run_id", "epochs_done"]).iloc[order], rows[order]
+    open_: dict[int, tuple[Array, int]] = {}  # the sums and seeds of a rate that goes on in the next portion
+    nothing = np.empty(0, int)
+    for part, after in itertools.pairwise([*portions(own), nothing]):
+        goes_on = int(rows[after[0]]) if len(after) else -1
+        for at, values in by_length(own, read, (column, "step"), [part]):
+            where, number = np.unique(rows[at], return_inverse=True)
+            sums, counts = np.zeros((2, len(where), values.shape[2])), np.bincount(number)
+            for i in np.flatnonzero(np.isin(where, [*open_])).tolist():
+                before, n = open_.pop(int(where[i]))
+                sums[:, i] += before
+                counts[i] += n
+            for total, one in zip(sums, values, strict=True):
+                np.add.at(total, number, one)
+            if goes_on in where:
+                last = int(np.searchsorted(where, goes_on))
+                open_[goes_on] = sums[:, last], int(counts[last])
+            ended = where != goes_on
+            if ended.any():
+                yield where[ended], sums[:, ended] / counts[ended, None]
 
 
 def _target(means: Array, column: str, ever: bool) -> Array:

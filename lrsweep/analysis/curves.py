@@ -1,28 +1,60 @@
-"""From the frames to arrays: the curves of runs that are equally long, and the row of the ranking of each run."""
+"""From the frames to arrays: the curves of runs that are equally long, and the row of the ranking of each run.
+
+All curves of a sweep may be many gigabytes, so they are read a portion at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrsweep.analysis.ranking import RATE, setting_numbers
-from lrsweep.vocabulary import Array
+from lrsweep.vocabulary import CURVE_COLUMNS, Array
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Read = Callable[[Sequence[str]], "pd.DataFrame"]
+"""From run_ids to the rows of curves.csv of these runs, a run's own together, epoch 0 first."""
 
-def by_length(runs: pd.DataFrame, curves: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[Array, Array]]:
-    """For each length, the positions in `runs` (n,) of the runs whose curves have it, and the curves.
+PORTION = 400_000
+"""Rows of curves that are read at a time, some 30 MB; a few times that are in use while they are measured."""
+
+
+def portions(runs: pd.DataFrame, most: int | None = None) -> list[Array]:
+    """The positions in `runs` in order, in portions whose curves have so many rows at most; a run's stay together."""
+    done = runs.reindex(columns=["epochs_done"])["epochs_done"].to_numpy(float)
+    rows = np.where(np.isnan(done), 0, done) + 1
+    ends = np.cumsum(rows)
+    number, start, found = 0, 0.0, []
+    while number < len(rows):
+        end = max(number + 1, int(np.searchsorted(ends, start + (most or PORTION), side="right")))
+        found.append(np.arange(number, end))
+        number, start = end, float(ends[end - 1])
+    return found
+
+
+def by_length(
+    runs: pd.DataFrame, read: Read, columns: Sequence[str], parts: Sequence[Array] | None = None
+) -> Iterator[tuple[Array, Array]]:
+    """For each length in a portion, the positions in `runs` (n,) of the runs whose curves have it, and the curves.
 
     Those are (len(columns), n, E + 1) float64 for E epochs, epoch 0 first, nan where the frame lacks the column.
     A run without a curve (its worker died) is in none of them, a curve without its run neither.
     """
+    ids = runs["run_id"]
+    for part in portions(runs) if parts is None else parts:
+        for at, values in _of_portion(ids.iloc[part], read, columns):
+            yield part[at], values
+
+
+def _of_portion(ids: pd.Series[str], read: Read, columns: Sequence[str]) -> Iterator[tuple[Array, Array]]:
+    curves = read(ids.tolist())
     starts = np.flatnonzero(curves["epoch"].to_numpy() == 0)
     lengths = np.diff(starts, append=len(curves))
-    positions = runs[["run_id"]].assign(at=np.arange(len(runs))).set_index("run_id")["at"]
+    positions = ids.to_frame().assign(at=np.arange(len(ids))).set_index("run_id")["at"]
     at = curves["run_id"].iloc[starts].map(positions).fillna(-1).astype(int).to_numpy()
     values = [
         curves[column].to_numpy(float) if column in curves else np.full(len(curves), np.nan) for column in columns
@@ -31,6 +63,15 @@ def by_length(runs: pd.DataFrame, curves: pd.DataFrame, columns: Sequence[str]) 
         mine = (lengths == length) & (at >= 0)
         rows = starts[mine, None] + np.arange(length)
         yield at[mine], np.stack([one[rows] for one in values])
+
+
+def at_epochs(runs: pd.DataFrame, read: Read, epochs: Array) -> pd.DataFrame:
+    """The rows of some epochs of the curves of runs."""
+    import pandas as pd
+
+    read_some = (read(runs["run_id"].iloc[part].tolist()) for part in portions(runs))
+    found = [curves[curves["epoch"].isin(epochs)] for curves in read_some]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["run_id", *CURVE_COLUMNS])
 
 
 def ranking_rows(ranking: pd.DataFrame, runs: pd.DataFrame, about: Mapping[str, Any]) -> tuple[Array, Array]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from lrsweep.analysis.curves import Seeds, at_the_top, by_length, ranking_rows
+from lrsweep.analysis.curves import Read, Seeds, at_the_top, by_length, ranking_rows
 from lrsweep.analysis.ranking import RATE, SMALLEST, ends_above_untrained
 from lrsweep.analysis.recommend import brief
 from lrsweep.vocabulary import CRASHED, DIVERGED, FAILED, FINISHED, STOPPED, Array
@@ -88,7 +88,7 @@ Measures = dict[str, Array]
 """Measures by their names: (len(runs),) of runs, (len(ranking),) of rates."""
 
 
-def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
+def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, read: Read, about: Mapping[str, Any]) -> pd.DataFrame:
     """`diagnosis` and `evidence` of each row of the ranking.
 
     Half a curve does not show what is wrong with a rate: where runs were stopped, and none diverged before, it is
@@ -99,7 +99,7 @@ def diagnose(ranking: pd.DataFrame, runs: pd.DataFrame, curves: pd.DataFrame, ab
     rows, bests = ranking_rows(ranking, runs, about)
     seeds, rates = Seeds(rows, len(ranking)), ranking[RATE].to_numpy(float)
     with np.errstate(all="ignore"):  # what is not finite is told apart below
-        measured = measure(runs, curves, about)
+        measured = measure(runs, read, about)
         table = _over_seeds(measured, seeds, np.sign(rates - rates[bests]), bests)
         why = seeds.first(measured["stopped"], runs.reindex(columns=["reason"])["reason"].to_numpy(object))
         labels, evidence = _told(table | {"at_top": at_the_top(rates, bests), "why": why})
@@ -116,7 +116,7 @@ def chance(runs: pd.DataFrame, about: Mapping[str, Any]) -> Array:
     return np.asarray(losses.mask(values & scaled, 1.0), float)
 
 
-def measure(runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]) -> Measures:
+def measure(runs: pd.DataFrame, read: Read, about: Mapping[str, Any]) -> Measures:
     """What the diagnosis rests on, of each run; nan where a run has nothing of it, as where it did not finish.
 
     `train` is the loss of the trained network: a curve has the mean over an epoch, in which a network that learns fast
@@ -125,7 +125,7 @@ def measure(runs: pd.DataFrame, curves: pd.DataFrame, about: Mapping[str, Any]) 
     chances, status = chance(runs, about), runs["status"].to_numpy(object)
     finished = status == FINISHED
     found = {name: np.full(len(runs), np.nan) for name in ("epochs", *SHAPE)}
-    for at, values in by_length(runs, curves, ("train_loss", "val_loss", "learning_rate")):
+    for at, values in by_length(runs, read, ("train_loss", "val_loss", "learning_rate")):
         found["epochs"][at] = epochs = values.shape[2] - 1
         whole = at[finished[at]]
         if epochs and len(whole):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Expected = str | list[float] | bool
 """What the sweep file wants: a comparison, an interval with both ends in, or whether."""
 
-COMPARISON = re.compile(r"(>=|<=|==|>|<) *([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)")
+COMPARISON = re.compile(r"(>=|<=|==|>|<) *([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)")
 HOLDS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,

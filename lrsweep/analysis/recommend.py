@@ -387,10 +387,10 @@ def _additions(entry: Entry, about: Mapping[str, Any], why: str) -> list[Mapping
 def _beyond(grid: Sequence[float]) -> str:
     """The rates that continue a grid by its own last step for about a decade; a grid of one by a factor of 10.
 
-    >>> _beyond([0.01, 0.0316228, 0.1]), _beyond([4.0, 2.0, 1.0]), _beyond([0.003, 1.0])
-    ('0.316 and 1', '0.5, 0.25 and 0.125', '10')
+    >>> _beyond([0.01, 0.0316228, 0.1]), _beyond([4.0, 2.0, 1.0]), _beyond([0.003, 1.0]), _beyond([1e37, 1e38])
+    ('0.316 and 1', '0.5, 0.25 and 0.125', '10', 'rates nearer to 1')
     """
-    rates = [brief(rate) for rate in beyond(grid)]
+    rates = [brief(rate) for rate in beyond(grid)] or ["rates nearer to 1"]  # where float32 has none any more
     return " and ".join(filter(None, [", ".join(rates[:-1]), rates[-1]]))
 
 

@@ -47,7 +47,8 @@ def onwards(grid: Sequence[float], alone: float = -1.0) -> Iterator[float]:
     """
     step, held = _step(grid, alone), np.finfo(np.float32)
     least, most = float(held.tiny), float(held.max)
-    rates = (tidy(10 ** (math.log10(grid[-1]) + step * i)) for i in itertools.count(1))
+    exponents = (math.log10(grid[-1]) + step * i for i in itertools.count(1))
+    rates = (tidy(10**exponent) if exponent < 308 else math.inf for exponent in exponents)
     return itertools.takewhile(lambda rate: least <= rate <= most, rates)
 
 
@@ -59,7 +60,7 @@ def allowed(grid: Sequence[float], side: Side, most: float) -> Iterator[float]:
     """
     end = grid[-1 if side > 0 else 0]
     own = onwards(grid[::side], side * ALONE)
-    return itertools.takewhile(lambda rate: abs(math.log10(rate / end)) <= most + SAME, own)
+    return itertools.takewhile(lambda rate: abs(_decades(end, rate)) <= most + SAME, own)
 
 
 def widened(rates: Sequence[float], low: bool, high: bool) -> str:
@@ -83,10 +84,16 @@ def _step(grid: Sequence[float], alone: float) -> float:
         return alone
     # Rates are rounded, so the more steps it is measured over the better.
     start, n = (grid[0], len(grid) - 1) if _even(grid) else (grid[-2], 1)
-    decades = math.log10(grid[-1] / start) / n
+    decades = _decades(start, grid[-1]) / n
     size = min(max(abs(decades), LEAST_STEP), 1.0)
     per_decade = round(1 / size)  # so many, where the rates are rounded: an error of a step would add up
     return math.copysign(1 / per_decade if abs(size - 1 / per_decade) < ROUNDED else size, decades)
+
+
+def _decades(start: float, end: float) -> float:
+    """Decades from one rate to another, though they be so far apart that no number tells how many times it is."""
+    times = end / start
+    return math.log10(times) if 0 < times < math.inf else math.log10(end) - math.log10(start)
 
 
 def _even(grid: Sequence[float]) -> bool:

@@ -18,27 +18,38 @@ from typing import IO
 import numpy as np
 
 from lrsweep.datasets.readers import idx_files, read
-from lrsweep.datasets.tables import checked, short_hash
-from lrsweep.vocabulary import DataError, RawData, Source
+from lrsweep.datasets.tables import checked, fingerprint_of, short_hash
+from lrsweep.vocabulary import DataError, RawData, Source, StoreError
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Raised when the same source is to be read differently, so that older cache entries are left aside."""
 
 
 def load(source: Source, task: str | None = None) -> RawData:
     """The data of `source`, from the cache or else read, checked and cached; `task` overrides what the target suggests.
 
-    Raises DataError where it cannot be read or no model can be trained on it.
+    Raises DataError where it cannot be read or no model can be trained on it, and StoreError where it cannot be cached.
     """
     try:
         pointer = cache_folder() / "sources" / pointer_name(source, task)
         with suppress(OSError, ValueError, DataError):  # absent or damaged: read it again
-            return cached(pointer.read_text("utf-8"))
+            return verified(pointer.read_text("utf-8"))
         raw = checked(*read(source), task)
         store(raw, pointer)
         return cached(raw.fingerprint)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
+
+
+def verified(fingerprint: str) -> RawData:
+    """What is cached under a fingerprint, if that still is its own. Raises DataError where it is not.
+
+    55 MB take 0.05 s with the processor's own SHA-256; workers trust what their parent has found right.
+    """
+    raw = cached(fingerprint)
+    if fingerprint_of(raw.x, raw.y, raw.task, raw.classes) != fingerprint:
+        raise DataError(f"{cache_folder() / fingerprint} is not what was cached")
+    return raw
 
 
 def cached(fingerprint: str) -> RawData:
@@ -63,16 +74,24 @@ def cache_folder() -> Path:
     if wanted := os.environ.get("LRSWEEP_CACHE"):
         try:
             Path(wanted).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise DataError(f"LRSWEEP_CACHE={wanted} cannot be used ({error.strerror}); name a folder") from error
+        except OSError as error:
+            raise unwritable(Path(wanted), error) from error
         return Path(wanted)
     with suppress(OSError, RuntimeError):  # RuntimeError: there is no home
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lrsweep")
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
-    folder = Path(tempfile.gettempdir(), f"lrsweep-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = Path("/tmp")  # noqa: S108  for what is told where no folder for temporary files can be written
+    try:
+        folder = Path(tempfile.gettempdir(), f"lrsweep-{os.getuid()}")
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise DataError(f"{folder} belongs to someone else; set LRSWEEP_CACHE to a folder of your own")
     return folder
 
 
@@ -92,6 +111,8 @@ def pointer_name(source: Source, task: str | None) -> str:
 def digest(path: Path) -> str:
     """SHA-256 of a file's content."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise DataError("is no regular file; name one")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -110,7 +131,14 @@ def store(raw: RawData, pointer: Path) -> None:
         with replacing(pointer) as file:
             file.write(raw.fingerprint.encode())
     except OSError as error:
-        raise DataError(f"the cache {folder} cannot be written ({error}); free space, or set LRSWEEP_CACHE") from error
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> StoreError:
+    """What is told of a disk on which data cannot be cached."""
+    reason = error.strerror or error  # NumPy tells how much it wrote, not why no more
+    remedy = "free space there, or set LRSWEEP_CACHE to a folder on another disk"
+    return StoreError(f"the cache of data, {folder}, cannot be written ({reason}); finished runs are safe; {remedy}")
 
 
 @contextmanager
@@ -125,4 +153,5 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         scratch.replace(path)
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # which would hide what went wrong
+            scratch.unlink(missing_ok=True)

@@ -9,6 +9,9 @@ from lrsweep.vocabulary import Array, Data, DataError, RawData, Run, Scalar, flo
 SPLIT_STREAM = 100
 """Spawn key of the split's random numbers, so that a `seed` equal to the `split_seed` draws other ones."""
 
+SMALLEST = 1e-150
+"""Standard deviation of a column that counts as constant."""
+
 
 def data_key(run: Run) -> tuple[Scalar, ...]:
     """What of a run decides how its data is cut and scaled."""
@@ -82,11 +85,12 @@ def scaled(values: Array, parts: tuple[Array, ...], run: Run) -> list[Array]:
 
 
 def mean_and_std(values: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of each column in float64; 1 for a constant column.
+    """Mean and standard deviation of each column in float64; 1 for a column that is constant, or as good as that.
 
     >>> mean_and_std(np.array([[0, 0.1], [2, 0.1], [4, 0.1]]))[1].round(3)
     array([1.633, 1.   ])
     """
     std = values.std(axis=0, dtype=np.float64)
-    constant = np.ptp(values, axis=0) == 0  # rounding can leave a constant column a std of 1e-17
+    # Rounding can leave a constant column a std of 1e-17; the squares of a std below SMALLEST have no digits left.
+    constant = (np.ptp(values, axis=0) == 0) | (std < SMALLEST)
     return values.mean(axis=0, dtype=np.float64), np.where(constant, 1.0, std)

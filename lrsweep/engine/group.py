@@ -7,7 +7,7 @@ the run alone bit for bit.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -60,9 +60,15 @@ def sharing(seeds: Sequence[int]) -> Sequence[int]:
 class Group:
     """The runs of a stack that are still training: from their start, or from where they paused."""
 
-    def __init__(self, runs: Sequence[Run], data: Data, pauses: Sequence[Pause] = ()) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        data: Data,
+        pauses: Sequence[Pause] = (),
+        watch: Callable[[], object] | None = None,
+    ) -> None:
         first = runs[0]
-        self.runs, self.data, self.dtype = list(runs), data, float_type(first.precision)
+        self.runs, self.data, self.dtype, self.watch = list(runs), data, float_type(first.precision), watch
         self.rule = optimizers.OPTIMIZERS[first.optimizer.name]
         n_train, n_features = data.x_train.shape
         self.units = model.sizes(n_features, first.width, first.depth, data.n_outputs)
@@ -191,6 +197,8 @@ class Group:
                 grad_norm, length = norms(self.grads) / self.pacer.unit, norms(self.params)
                 np.copyto(self.last_params, self.params)
             self.update((number - 1) * self.steps + i)
+            if self.watch:
+                self.watch()
         np.subtract(self.params, self.last_params, out=self.last_params)
         moved = norms(self.last_params) / length
         return total.sum(axis=1) / len(self.inputs), grad_norm[:, 0], moved[:, 0]

@@ -8,7 +8,7 @@ they had been trained in one go, bit for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -38,10 +38,13 @@ def time_epoch(stack: Stack, data: Data, steps: int = 3) -> float:
         return (stepped - start) / count * group.steps + time.perf_counter() - stepped
 
 
-def train(stack: Stack, data: Data) -> list[Outcome]:
-    """Trains the runs of a stack together, to the end or to their pause; an outcome for each, in the stack's order."""
+def train(stack: Stack, data: Data, watch: Callable[[], object] | None = None) -> list[Outcome]:
+    """Trains the runs of a stack together, to the end or to their pause; an outcome for each, in the stack's order.
+
+    `watch` is called after every step, and ends the training by raising.
+    """
     with np.errstate(all="ignore"):  # a run that overflows is an outcome, not an accident
-        group, record = Group(stack.runs, data, stack.pauses), Record(stack)
+        group, record = Group(stack.runs, data, stack.pauses, watch), Record(stack)
         training, validation = evaluate.Rows.of(data.x_train, data.y_train), evaluate.Rows.of(data.x_val, data.y_val)
         if not stack.pauses:
             train_loss, _, _ = group.score(training)

@@ -1,4 +1,4 @@
-"""Stacks in, a stream of outcomes out: in this process, or in workers of our own. One contract for both.
+"""Stacks in, a stream of outcomes out: in this process, in workers of our own, or on a cluster. One contract for all.
 
 Runs that pause take all that they need to go on with them, so that any worker may have them next.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from lrsweep.execute.training import Stream, data_for, one_blas_thread, singles, train_here
 from lrsweep.execute.workers import Pool
 from lrsweep.vocabulary import Stack
 
-__all__ = ["Stream", "crew", "data_for", "execute", "one_blas_thread", "singles"]
+__all__ = ["Crew", "Stream", "crew", "data_for", "execute", "one_blas_thread", "singles"]
 
 
 def execute(
@@ -30,11 +31,30 @@ def execute(
         yield from go(stacks)
 
 
+@dataclass(frozen=True)
+class Crew:
+    """What trains stacks: called with them, it does so. `size` tells how many it trains at a time."""
+
+    train: Callable[[Sequence[Stack]], Stream]
+    size: Callable[[], int]
+
+    def __call__(self, stacks: Sequence[Stack]) -> Stream:
+        """Trains the stacks and yields each one's outcomes as they come, in any order."""
+        return self.train(stacks)
+
+
 @contextlib.contextmanager
 def crew(
-    workers: int, deadline: float | None = None, meanwhile: Callable[[], object] | None = None
-) -> Iterator[Callable[[Sequence[Stack]], Stream]]:
+    workers: int,
+    deadline: float | None = None,
+    meanwhile: Callable[[], object] | None = None,
+    cluster: str | None = None,
+    say: Callable[[str], object] = lambda _: None,
+) -> Iterator[Crew]:
     """What trains stacks in several goes, one after the other; `workers` 0 means in this process.
+
+    `cluster` is the address of a Dask scheduler, whose workers then train, and `workers` means nothing. What a person
+    should know of them, that there are none yet for example, goes to `say`.
 
     Workers are started when there are stacks for them, which takes some 0.3 s, and live until the crew is left. They
     leave this process idle: once they have their first stacks, it does what is to be done `meanwhile`.
@@ -42,9 +62,14 @@ def crew(
     stream before its end, or asking for another; the next ones are new. So does the deadline, after which nothing is
     trained: a time of `time.perf_counter`, which in this process is looked at between stacks.
     """
-    if workers == 0:
+    if cluster is not None:
+        from lrsweep.execute.cluster import Cluster, connected
+
+        with connected(cluster) as client, contextlib.closing(Cluster(client, deadline, meanwhile, say)) as there:
+            yield Crew(there.train, there.size)
+    elif workers == 0:
         with one_blas_thread():
-            yield functools.partial(train_here, deadline)
+            yield Crew(functools.partial(train_here, deadline), lambda: workers)
     else:
         with contextlib.closing(Pool(workers, deadline, meanwhile)) as pool:
-            yield pool.train
+            yield Crew(pool.train, lambda: workers)

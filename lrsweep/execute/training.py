@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,8 +19,17 @@ _loaded: dict[object, Data] = {}
 
 KEPT = 4
 
+LONGEST_WAIT = 1e6
+"""Seconds; the system counts some 2 million."""
+
+NO_MEMORY = "lower width, batch_size or --workers"
+"""What to do where memory does not suffice."""
+
 Stream = Generator[list[Outcome], None, None]
 """Each stack's outcomes as they come, in any order."""
+
+How = Callable[[Stack], list[Outcome]]
+"""What trains a stack, and raises where that fails."""
 
 
 def train_here(deadline: float | None, stacks: Sequence[Stack]) -> Stream:
@@ -32,8 +41,8 @@ def train_here(deadline: float | None, stacks: Sequence[Stack]) -> Stream:
 
 
 def left(deadline: float | None) -> float | None:
-    """Seconds until a deadline, not below 0; None where there is none."""
-    return None if deadline is None else max(0.0, deadline - time.perf_counter())
+    """Seconds until a deadline, not below 0 and no more than can be waited for at a time; None where there is none."""
+    return None if deadline is None else min(LONGEST_WAIT, max(0.0, deadline - time.perf_counter()))
 
 
 @contextlib.contextmanager
@@ -49,25 +58,49 @@ def data_for(stack: Stack) -> Data:
     """The data of a stack's runs, from the cache that the parent filled; the last few are kept."""
     run = stack.runs[0]
     key = (stack.fingerprint, datasets.data_key(run))
-    if key not in _loaded:
-        while len(_loaded) >= KEPT:
-            del _loaded[next(iter(_loaded))]
-        _loaded[key] = datasets.prepare(datasets.cached(stack.fingerprint), run)
-    return _loaded[key]
+    return remembered(_loaded, key, lambda: datasets.prepare(datasets.cached(stack.fingerprint), run))
 
 
-def train_or_tell(stack: Stack, worker: int, attempt: int = 1) -> list[Outcome]:
+def remembered(known: dict[object, Data], key: object, make: Callable[[], Data]) -> Data:
+    """What is known under a key, made if need be; no more than KEPT at a time are known."""
+    if key not in known:
+        while len(known) >= KEPT:
+            del known[next(iter(known))]
+        known[key] = make()
+    return known[key]
+
+
+def train_cached(stack: Stack) -> list[Outcome]:
+    """Trains a stack on the data that the parent cached."""
+    return train(stack, data_for(stack))
+
+
+def train_or_tell(stack: Stack, worker: int | str, attempt: int = 1, how: How = train_cached) -> list[Outcome]:
     """Trains a stack. Where that raises, its runs are tried one by one, so that only the guilty ones fail."""
     started = datetime.now(UTC)
-    try:
-        outcomes = train(stack, data_for(stack))
-    except Exception as error:
-        if len(stack.runs) > 1:
-            return [result for single in singles(stack) for result in train_or_tell(single, worker, attempt + 1)]
-        outcomes = [unfinished(stack, FAILED, f"{type(error).__name__}: {error}")]
+    outcomes, why = attempted(stack, how)
+    if why and len(stack.runs) > 1:
+        return [result for single in singles(stack) for result in train_or_tell(single, worker, attempt + 1, how)]
+    if why:
+        outcomes = [unfinished(stack, FAILED, why)]
     ended = datetime.now(UTC)
     about = {"worker": worker, "attempt": attempt, "started": started.isoformat(), "ended": ended.isoformat()}
     return [replace(result, timing={"seconds": 0.0, **result.timing, **about}) for result in outcomes]
+
+
+def attempted(stack: Stack, how: How) -> tuple[list[Outcome], str]:
+    """A stack's outcomes, or why there are none; the error, which holds all its arrays, is gone by then."""
+    try:
+        return how(stack), ""
+    except Exception as error:
+        return [], reason(error)
+
+
+def reason(error: Exception) -> str:
+    """What a run failed of, and the remedy where there is one to name."""
+    if isinstance(error, MemoryError):  # NumPy raises one of its own
+        return f"MemoryError: {error or 'out of memory'}; {NO_MEMORY}"
+    return f"{type(error).__name__}: {error}"
 
 
 def singles(stack: Stack) -> list[Stack]:

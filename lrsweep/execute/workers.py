@@ -7,21 +7,44 @@ standard library's pools lose every pending task when a worker is killed, and le
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import signal
 import sys
-import threading
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from lrsweep import ONE_THREAD
-from lrsweep.execute.training import Stream, left, singles, train_or_tell, unfinished
-from lrsweep.vocabulary import CRASHED, Outcome, Stack
+from lrsweep.execute.training import NO_MEMORY, Stream, left, singles, train_or_tell, unfinished
+from lrsweep.vocabulary import CRASHED, Outcome, Stack, UsageError
+from lrsweep.worker import READY, begin
+
+FALSE_STARTS = 3
+"""So many workers in a row may die before they are ready; then no more of them are started."""
+
+SPARE_FILES = 16
+"""Files that stay free for the store and its views when workers take all that the system allows (`ulimit -n`)."""
+
+FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP)
+"""What ends a worker without its run being guilty: a cluster's queue, a closing terminal or a person ends everything,
+and whether this process has its own signal already is chance."""
+
+IN_PROCESS = "train in this process with --workers 0"
+AGAIN = "--retry-failed tries it again"
+REMEDIES: dict[int, str] = {
+    signal.SIGKILL: f"it may have run out of memory: {NO_MEMORY}",
+    **dict.fromkeys(
+        (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT),
+        f"a fault in NumPy, its BLAS or the machine: {AGAIN}, best with another NumPy",
+    ),
+}
 
 
 @dataclass
@@ -33,6 +56,7 @@ class Worker:
     pipe: Connection
     stack: Stack | None = None
     attempt: int = 1
+    ready: bool = False
 
 
 class Pool:
@@ -44,6 +68,7 @@ class Pool:
         self.wanted, self.deadline, self.meanwhile = workers, deadline, meanwhile
         self.context = multiprocessing.get_context("spawn")
         self.workers: list[Worker] = []
+        self.false_starts = 0
         self.waiting: deque[tuple[Stack, int]] = deque()
 
     def train(self, stacks: Sequence[Stack]) -> Stream:
@@ -81,52 +106,91 @@ class Pool:
         for worker in [worker for worker in idle if not worker.process.is_alive()]:
             self.release(worker)
             idle.remove(worker)
-        while len(idle) < len(self.waiting) and len(self.workers) < self.wanted:
-            idle.append(self.start())
+        with contextlib.suppress(OSError):
+            while len(idle) < len(self.waiting) and len(self.workers) < self.wanted:
+                idle.append(self.start())
         for worker in idle[: len(self.waiting)]:
             worker.stack, worker.attempt = self.waiting.popleft()
             with contextlib.suppress(ConnectionError):  # a worker that died just now is heard of through its pipe
                 worker.pipe.send((worker.stack, worker.attempt))
 
     def start(self) -> Worker:
-        """Starts a worker, with the first number that is free."""
+        """Starts a worker, with the first number that is free. Raises OSError where the system allows no more."""
         number = min(set(range(1, self.wanted + 1)) - {worker.number for worker in self.workers})
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=serve, args=(theirs, number), name=f"lrsweep-{number}", daemon=True)
-        with bare_surroundings():
-            process.start()
-        theirs.close()
+        try:
+            with contextlib.ExitStack() as opened:
+                ours, theirs = (opened.enter_context(end) for end in self.context.Pipe())
+                process = self.context.Process(
+                    target=begin, args=(theirs, number), name=f"lrsweep-{number}", daemon=True
+                )
+                with spare_files(), bare_surroundings():
+                    process.start()
+                theirs.close()
+                opened.pop_all()
+        except OSError as error:
+            if self.workers:
+                raise
+            raise UsageError(f"no worker can be started: {error.strerror}; {limit(error)}, or {IN_PROCESS}") from error
         worker = Worker(number, process, ours)
         self.workers.append(worker)
+        with contextlib.suppress(ConnectionError):
+            ours.send(serve)
         return worker
 
     def hear(self, worker: Worker) -> list[Outcome]:
-        """A worker's outcomes; or, where it died, what that means for its stack. Then it has something new to do."""
+        """What a worker says, or its silence, means for its stack: its outcomes, if any. Then there is work for it."""
         try:
-            outcomes: list[Outcome] = worker.pipe.recv()
-            worker.stack = None
+            told: str | list[Outcome] = worker.pipe.recv()
         except (EOFError, OSError):  # OSError: it died in the middle of a message
             outcomes = self.bury(worker)
+        else:
+            outcomes = self.greet(worker, told) if isinstance(told, str) else told
+            if outcomes:
+                worker.stack = None
         self.employ()
         return outcomes
 
-    def bury(self, worker: Worker) -> list[Outcome]:
-        """A worker died: its runs are tried again, one by one, and one that dies alone and again is the guilty one."""
+    def greet(self, worker: Worker, told: str) -> list[Outcome]:
+        """A worker is ready for the stack that it has, or says why it cannot be."""
+        worker.ready = told == READY
+        if worker.ready:
+            self.false_starts = 0
+            return []
+        return self.bury(worker, told)
+
+    def bury(self, worker: Worker, said: str = "") -> list[Outcome]:
+        """A worker died: its runs are tried again, one by one, and one that dies alone and again is the guilty one.
+
+        Unless it was not ready for its stack, or somebody ended it: no run has to do with that.
+        """
         self.release(worker)
-        stack = worker.stack
+        stack, code = worker.stack, worker.process.exitcode or 0
         assert stack is not None  # noqa: S101  a worker is listened to while it has one
+        if not worker.ready or -code in FROM_OUTSIDE:
+            self.waiting.appendleft((stack, worker.attempt))
+            if not worker.ready:
+                self.count_false_start(said or f"it ended by {cause(code)}")
+            return []
         if len(stack.runs) > 1 or worker.attempt == 1:
             self.waiting.extendleft((single, worker.attempt + 1) for single in reversed(singles(stack)))
             return []
-        code = worker.process.exitcode or 0
-        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        hint = "; it may have run out of memory: lower width or batch_size" if code == -signal.SIGKILL else ""
-        return [unfinished(stack, CRASHED, f"its worker ended by {cause}{hint}")]
+        return [unfinished(stack, CRASHED, f"its worker ended by {cause(code)}; {REMEDIES.get(-code, AGAIN)}")]
+
+    def count_false_start(self, why: str) -> None:
+        """A worker died before it was ready. Where that is the rule, no more are started: the others go on alone."""
+        self.false_starts += 1
+        if self.false_starts >= FALSE_STARTS:
+            self.wanted = len(self.workers)
+            if not self.wanted:
+                raise UsageError(f"no worker can be started: {why}; mend that, or {IN_PROCESS}")
 
     def release(self, worker: Worker) -> None:
         """Closes a worker's pipe, upon which it ends, and waits for it."""
         worker.pipe.close()
         worker.process.join(timeout=5)
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join(timeout=5)
         self.workers.remove(worker)
 
     def close(self) -> None:
@@ -138,15 +202,44 @@ class Pool:
             self.release(worker)
 
 
+def cause(code: int) -> str:
+    """How a process ended, by its exit code.
+
+    >>> cause(-11), cause(-35), cause(3)
+    ('signal SIGSEGV', 'signal 35', 'exit code 3')
+    """
+    if code >= 0:
+        return f"exit code {code}"
+    known = -code in {*signal.Signals}
+    return f"signal {signal.Signals(-code).name if known else -code}"
+
+
+def limit(error: OSError) -> str:
+    """What lets more processes be started."""
+    files = error.errno in (errno.EMFILE, errno.ENFILE)
+    return f"raise the limit of {'open files (ulimit -n)' if files else 'processes (ulimit -u) or of memory'}"
+
+
+@contextlib.contextmanager
+def spare_files() -> Iterator[None]:
+    """Raises OSError where not so many files could be opened besides."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(SPARE_FILES):
+            opened.enter_context(Path(os.devnull).open("rb", buffering=0))
+        yield
+
+
 @contextlib.contextmanager
 def bare_surroundings() -> Iterator[None]:
     """Starts a process that has one BLAS thread, is deaf to Ctrl-C, and does not import the caller's script.
 
     `spawn` re-imports the main module, which a worker does not need and which would run an unguarded script twice.
     A signal that is blocked here stays blocked in the process, also while it imports, and reaches this one afterwards.
+    Ctrl-C, which reaches the whole terminal, stays so for good.
     """
+    resource_tracker.ensure_running()  # here, since starting it lets the signal through again
     main, before = sys.modules["__main__"], dict(os.environ)
-    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # it reaches the whole terminal
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *FROM_OUTSIDE})  # half a start would complain
     sys.modules["__main__"] = types.ModuleType("__main__")
     os.environ.update(ONE_THREAD)
     try:
@@ -159,17 +252,7 @@ def bare_surroundings() -> Iterator[None]:
 
 
 def serve(pipe: Connection, number: int) -> None:
-    """A worker's life: a stack in, its outcomes out, until the pipe closes or the parent is gone."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            stack, attempt = pipe.recv()
-            pipe.send(train_or_tell(stack, number, attempt))
-
-
-def end_with_parent() -> None:
-    """Ends this process as soon as its parent has ended, however that came about."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    """What a worker does: a stack in, its outcomes out, until the pipe closes."""
+    while True:
+        stack, attempt = pipe.recv()
+        pipe.send(train_or_tell(stack, number, attempt))

@@ -10,9 +10,9 @@ import numpy as np
 from lrsweep import coordcheck
 from lrsweep.analysis.findings import named
 from lrsweep.engine.ramp import layer_groups, only
-from lrsweep.plan import Plan, PlannedRun, identity
+from lrsweep.plan import Plan, PlannedRun
 from lrsweep.plan.mistakes import nearest
-from lrsweep.plan.planned import settings
+from lrsweep.plan.planned import planned_run
 from lrsweep.plan.shorter import shortened
 from lrsweep.vocabulary import Scalar
 
@@ -59,8 +59,7 @@ def cases(plan: Plan, layers: bool) -> list[Case]:
     groups: dict[tuple[Scalar | None, ...], list[PlannedRun]] = {}
     rows: dict[tuple[Scalar | None, ...], dict[str, Scalar | None]] = {}
     for one in plan.runs:
-        row = settings(one.run, plan.spec.named)
-        del row["learning_rate"], row["seed"]
+        row = plan.rows()[one.shared]
         groups.setdefault(tuple(row.values()), []).append(one)
         rows[tuple(row.values())] = row
     varying = [key for key in plan.axes() if key not in ("learning_rate", "seed")]
@@ -79,7 +78,7 @@ def cases(plan: Plan, layers: bool) -> list[Case]:
 
 def planned(like: PlannedRun, run: Any) -> PlannedRun:
     """A run on the data of another."""
-    return PlannedRun(identity(run, like.data.fingerprint), run, like.data)
+    return planned_run(run, like.data)
 
 
 def short_runs(case: Case, suggestion: float | None) -> list[list[PlannedRun]]:

@@ -20,7 +20,7 @@ from lrsweep.plan import Plan
 from lrsweep.plan.mistakes import misfits
 from lrsweep.spec import Rates, Spec, load_spec
 from lrsweep.spec.drafts import MOST_RUNS
-from lrsweep.store import make_room, read_ranges, write_ranges
+from lrsweep.store import check_room, make_room, read_ranges, write_ranges
 from lrsweep.vocabulary import MAX_RUNS, UsageError
 
 if TYPE_CHECKING:
@@ -116,11 +116,12 @@ def find(
     check_options(low, high, steps, seeds)
     spec = spec_of(Path(path), overrides, seeds)
     check_number(spec, max_runs)
-    plan = without_rates(spec)
-    check_ends(plan, low, high)
     folder, target = Path(results) / spec.name, Path(write) if write is not None else None
+    check_room(folder)
     if target is not None:
         check_target(spec, target)
+    plan = without_rates(spec)
+    check_ends(plan, low, high)
     make_room(folder)
     found = cases(plan, layers)
     counter = Counter(watch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +15,14 @@ from lrsweep.plan import Plan, make_plan
 from lrsweep.plan.planned import settings
 from lrsweep.spec import Rates, Spec, regridded
 from lrsweep.spec.model import Block
-from lrsweep.vocabulary import Scalar, StoreError, UsageError
+from lrsweep.store import check_new, write_new
+from lrsweep.vocabulary import Scalar, UsageError, plain, quoted
 
 FARTHER, LOWEST, HIGHEST, FINEST = 1e3, 1e-12, 1e5, 400
 """How much farther the ramp goes that is proposed where one told nothing, how far at most, and in how many steps."""
+
+PLACE = "another file with --write"
+"""What to name where the sweep file cannot go."""
 
 WIDE = "{log: [1e-4, 1], per_decade: 2}"
 """The rates to sweep where no ramp tells any and the file has none."""
@@ -55,10 +58,7 @@ def without_rates(spec: Spec) -> Plan:
 
 def check_target(spec: Spec, target: Path) -> None:
     """Raises StoreError or UsageError where a sweep file with another grid could not be written there."""
-    if target.exists() or target.is_symlink():
-        raise StoreError(f"{target} exists already; name another file, or remove it first")
-    if not target.parent.is_dir():
-        raise StoreError(f"{target} cannot be written: {target.parent} is no folder; make it first")
+    check_new(target, PLACE)
     groups = Rates.of(spec.path).groups()
     if len(spec.blocks) != sum(map(len, groups)):
         raise UsageError(
@@ -76,11 +76,7 @@ def write_grid(spec: Spec, findings: Sequence[Finding], target: Path) -> Path | 
     if not any(own):
         return None
     text = regridded(spec, target, [grid(one) if one else None for one in own])
-    try:
-        with target.open("x", encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        raise StoreError(f"{target} cannot be written: {error.strerror}; name another place") from error
+    write_new(target, text, PLACE)
     return target
 
 
@@ -108,14 +104,14 @@ class Proposal:
     def notes(self, wanted: Path | None) -> Iterator[str]:
         """What is told of the file that was written or `wanted`, and of a common grid that wastes runs."""
         if self.written is not None:
-            yield f"wrote {self.written}"
+            yield f"wrote {plain(str(self.written))}"
             if self.kept:
-                given = " ".join(f"-o {shlex.quote(override)}" for override in self.kept)
+                given = " ".join(f"-o {quoted(override)}" for override in self.kept)
                 yield f"  without {given}: the next command gives it again"
             if unknown := [finding.name for finding in self.findings if finding.test.interval is None]:
                 yield f"  its grid knows nothing of {', '.join(unknown)}: no interval was found there"
         elif wanted is not None:
-            yield f"{wanted} is not written: no setting has an interval"
+            yield f"{plain(str(wanted))} is not written: no setting has an interval"
         follows = self.following()
         if self.interval is None and follows is not None and follows.command == "run":
             swept = "a wide grid" if self.missing else "the file's own rates"
@@ -125,7 +121,7 @@ class Proposal:
             said = (
                 f"the intervals lie far apart: with grids of their own by {key} the sweep takes {share:.0%} of the runs"
             )
-            yield f"{said}; run each by itself, as with -o {key}={self.findings[0].test.setting[key]}"
+            yield f"{said}; run each by itself, as with -o {quoted(f'{key}={self.findings[0].test.setting[key]}')}"
 
     @property
     def interval(self) -> tuple[float, float] | None:

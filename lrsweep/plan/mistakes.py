@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any
@@ -16,6 +15,7 @@ from lrsweep.plan.acting import acting, acting_rates
 from lrsweep.plan.outlook import Setting, full, rates_of
 from lrsweep.plan.planned import PlannedRun, run_bytes, table_bytes
 from lrsweep.plan.shorter import sample_of, smaller
+from lrsweep.room import over_half_of_memory
 from lrsweep.spec import Spec
 from lrsweep.vocabulary import DataError, Run, float_type
 
@@ -59,13 +59,6 @@ def expect_mistakes(spec: Spec, run: Run) -> Iterator[Mistake]:
         elif name.startswith("best_test_") and run.test == 0:
             instead = name.replace("test", "val")
             yield f"expect.{name}", f"expect.{name} needs test rows, but test is 0; raise test, or try {instead}"
-
-
-def over_half_of_memory(what: str, n_bytes: float) -> str:
-    """That something needs so many bytes, where that is over half of the machine's memory; else nothing."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    said = f"{what} about {n_bytes / 1e9:,.0f} GB, over half of the machine's {memory / 1e9:,.0f}"
-    return said if n_bytes > memory / 2 else ""
 
 
 def warmup_of(run: Run, total: int) -> int:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from lrsweep import datasets
 from lrsweep.analysis.additions import Addition
 from lrsweep.plan.mistakes import Mistake, idle_mistakes, mistakes, rate_mistakes
 from lrsweep.plan.outlook import outlook, searches
-from lrsweep.plan.planned import PlannedRun, identity, settings
+from lrsweep.plan.planned import PlannedRun, Shared, settings
 from lrsweep.plan.stacks import Estimate, shape
 from lrsweep.spec import Spec
+from lrsweep.spec.model import Block
 from lrsweep.vocabulary import RETRIED, STOPPED, DataError, Problem, RawData, Run, Scalar, Source, SpecError, Stack
 
 Values = tuple[Scalar | None, ...]
@@ -42,21 +44,31 @@ class Plan:
 
     def columns(self) -> list[tuple[str, dict[str, Scalar | None]]]:
         """Each run_id with the settings of its row in runs.csv."""
-        return self._columns
+        return [
+            (one.run_id, self.rows()[one.shared] | {"learning_rate": one.run.learning_rate, "seed": one.run.seed})
+            for one in self.runs
+        ]
+
+    def rows(self) -> Mapping[Shared, dict[str, Scalar | None]]:
+        """What the runs of a setting share, in order of appearance, with its columns but the rate and the seed."""
+        return self._rows
 
     @functools.cached_property
-    def _columns(self) -> list[tuple[str, dict[str, Scalar | None]]]:
-        return [(planned.run_id, settings(planned.run, self.spec.named)) for planned in self.runs]
+    def _rows(self) -> dict[Shared, dict[str, Scalar | None]]:
+        every = dict.fromkeys(one.shared for one in self.runs)
+        return {shared: settings(shared.run, self.spec.named) for shared in every}
 
     def axes(self) -> dict[str, list[Scalar | None]]:
         """The settings that differ within the sweep, with their values in order."""
-        seen: dict[str, dict[Scalar | None, None]] = {}
-        for _, row in self.columns():
-            for key, value in row.items():
-                seen.setdefault(key, {})[value] = None
-        return {
-            key: list(values) for key, values in seen.items() if len(values) > 1 or key in ("learning_rate", "seed")
-        }
+        return dict(self._axes)
+
+    @functools.cached_property
+    def _axes(self) -> dict[str, list[Scalar | None]]:
+        rows = [*self.rows().values()]
+        seen = {key: dict.fromkeys(row[key] for row in rows) for key in (rows[0] if rows else ())}
+        varied = {key: [*values] for key, values in seen.items() if len(values) > 1}
+        own = {key: [*dict.fromkeys(getattr(one.run, key) for one in self.runs)] for key in ("learning_rate", "seed")}
+        return varied | own
 
     def varying(self) -> list[str]:
         """The columns that tell settings apart."""
@@ -65,9 +77,10 @@ class Plan:
     def settings(self) -> dict[Values, list[PlannedRun]]:
         """The runs of each setting, by its values of the columns that vary; in order of appearance."""
         columns = self.varying()
+        values = {shared: tuple(row[column] for column in columns) for shared, row in self.rows().items()}
         found: dict[Values, list[PlannedRun]] = {}
-        for one, (_, row) in zip(self.runs, self.columns(), strict=True):
-            found.setdefault(tuple(row[column] for column in columns), []).append(one)
+        for one in self.runs:
+            found.setdefault(values[one.shared], []).append(one)
         return found
 
     def plus(self, found: Sequence[Addition]) -> Plan:
@@ -101,33 +114,44 @@ def at_rates(runs: Sequence[PlannedRun], rates: Iterable[float]) -> Iterator[Pla
     seeds = {one.run.seed: one for one in runs}
     for rate in rates:
         for one in seeds.values():
-            run = replace(one.run, learning_rate=rate)
-            if not any(rate_mistakes(run)):
-                yield PlannedRun(identity(run, one.data.fingerprint), run, one.data)
+            more = one.shared.planned(rate, one.run.seed)
+            if not any(rate_mistakes(more.run)):
+                yield more
 
 
 def make_plan(spec: Spec) -> Plan:
     """Every run that the spec asks for. Raises SpecError where its data cannot be had or does not go with a setting."""
     data = load_all(spec)
     runs: dict[str, PlannedRun] = {}
-    blocks: dict[str, int] = {}
+    firsts: dict[tuple[int, Shared, float], PlannedRun] = {}
     total = 0
     for i, block in enumerate(spec.blocks):
-        for values in block.combinations():
+        for planned in runs_of(block, data):
             total += 1
-            raw = data[values["dataset"], values["task"]]
-            rest = {key: value for key, value in values.items() if key not in ("seeds", "task")}
-            run = Run(seed=values["seeds"], task=raw.task, **rest)
-            planned = PlannedRun(identity(run, raw.fingerprint), run, raw)
-            runs.setdefault(planned.run_id, planned)
-            blocks.setdefault(planned.run_id, i)
+            if runs.setdefault(planned.run_id, planned) is planned:
+                firsts.setdefault((i, planned.shared, planned.run.learning_rate), planned)
     told = ("optimizer", "learning_rate", "schedule", "layer_rates", "clip_norm", "growth")
-    alike = {(blocks[one.run_id], shape(one), *(getattr(one.run, key) for key in told)): one for one in runs.values()}
+    alike = {(key[0], shape(one), *(getattr(one.run, key) for key in told)): one for key, one in firsts.items()}
     refuse(spec, ((key[0], vars(one.run), mistake) for key, one in alike.items() for mistake in mistakes(spec, one)))
     plan = Plan(spec, tuple(runs.values()), total - len(runs))
     if searches(spec):
         refuse(spec, ((0, {}, mistake) for mistake in idle_mistakes(spec, plan.settings().values())))
     return plan
+
+
+def runs_of(block: Block, data: Mapping[tuple[Source, str | None], RawData]) -> Iterator[PlannedRun]:
+    """The runs of a block in order, those that are an earlier one too."""
+    keys = [key for key in block.axes if key not in ("learning_rate", "seeds")]
+    others = itemgetter(*keys)
+    known: dict[tuple[int, ...], Shared] = {}
+    for values in block.combinations():
+        place = tuple(map(id, others(values)))  # the axes hold the values: there is no faster way to tell them apart
+        if place not in known:
+            raw = data[values["dataset"], values["task"]]
+            rest = {key: values[key] for key in keys if key != "task"}
+            run = Run(learning_rate=values["learning_rate"], seed=values["seeds"], task=raw.task, **rest)
+            known[place] = Shared(run, raw)
+        yield known[place].planned(values["learning_rate"], values["seeds"])
 
 
 def load_all(spec: Spec) -> dict[tuple[Source, str | None], RawData]:
@@ -170,7 +194,8 @@ def refuse(spec: Spec, found: Iterable[Found]) -> None:
 class Preview:
     """What a sweep would do: its plan, what is stored of it already, and what the rest would take.
 
-    `sampling` tells whether it would begin with samples that are yet to be trained.
+    `sampling` tells whether it would begin with samples that are yet to be trained, `others` counts stored runs that
+    other training code left.
     """
 
     plan: Plan
@@ -180,13 +205,14 @@ class Preview:
     estimate: Estimate
     workers: int
     sampling: bool = False
+    others: int = 0
 
     def counts(self) -> dict[str, int]:
         """Runs that are done, new, stale and failed."""
         planned = [one.run_id for one in self.plan.runs]
         done = [run_id for run_id in planned if run_id in self.statuses]
         failed = sum(self.statuses[run_id] in RETRIED for run_id in done)
-        stale = len(self.statuses) - len(done)
+        stale = len(self.statuses) - len(done) + self.others
         return {"done": len(done), "new": len(planned) - len(done), "stale": stale, "failed": failed}
 
     def document(self, list_runs: bool = False) -> dict[str, Any]:
@@ -204,7 +230,8 @@ class Preview:
             "counts": self.counts(),
             "dropped": sum(self.statuses.get(run_id) == STOPPED for run_id, _ in columns),
             "sampling": self.sampling,
-            "search": outlook(spec, self.plan.grid().settings().values()),
+            "other_numerics": self.others,
+            "search": outlook(spec, self.plan.grid().settings().values()) if searches(spec) else None,
             "added": len(self.plan.added()),
             "stacks": len(self.stacks),
             "largest_stack": max((len(stack.runs) for stack in self.stacks), default=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -30,17 +31,49 @@ from lrsweep.vocabulary import (
 SETTINGS = tuple(f.name for f in fields(Run) if f.name not in ("task", "learning_rate", "seed"))
 """A run's settings in the order of their CSV columns; the rate and the seed follow them."""
 
+Pieces = tuple[str, str, str]
+"""A text in three."""
+
 PAUSE_BYTES = 2000
 """Of a pause beside its numbers: its objects, and the heads of up to six arrays."""
 
 
-@dataclass(frozen=True)
+RATE_MARK, SEED_MARK = "\0rate", "\0seed"
+"""What stands in the text of a setting where a run has its rate and its seed; no setting has such a value."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What the runs of a setting share: all of a `run` but its rate and its seed, and the data.
+
+    What follows from that is computed once for all of them, since there may be 100,000: equal ones are the same object.
+    """
+
+    run: Run
+    data: RawData
+
+    def planned(self, rate: float, seed: int) -> PlannedRun:
+        """The run at a rate and a seed."""
+        run = Run(**(vars(self.run) | {"learning_rate": rate, "seed": seed}))
+        return PlannedRun(run_id(self._text, rate, seed), run, self.data, self)
+
+    @functools.cached_property
+    def _text(self) -> Pieces:
+        return pieces(self.run, self.data.fingerprint)
+
+
+written = functools.lru_cache(maxsize=100_000, typed=True)(json.dumps)
+"""A rate or a seed as JSON; a sweep has few of them in very many runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A run with its identity and the data that it needs."""
+    """A run with its identity and the data that it needs; `shared` is what it shares with others."""
 
     run_id: str
     run: Run
     data: RawData
+    shared: Shared
 
     @property
     def n_train(self) -> int:
@@ -62,17 +95,39 @@ class PlannedRun:
         return bool(OPTIMIZERS[self.run.optimizer.name].cycled) and moves_momentum(self.run.schedule)
 
 
+def planned_run(run: Run, data: RawData) -> PlannedRun:
+    """A run that shares nothing with others."""
+    return Shared(run, data).planned(run.learning_rate, run.seed)
+
+
 def identity(run: Run, fingerprint: str) -> str:
     """A run's id: `r` and the first 12 hex digits of SHA-256 over its settings, its data and the numerics number.
 
     Settings that cannot act are not in it, nor is where the data lies and what it is called; what it holds is.
     """
-    text = json.dumps({"numerics": NUMERICS, "data": fingerprint, **acting(run)}, sort_keys=True)
-    return "r" + hashlib.sha256(text.encode()).hexdigest()[:12]
+    return run_id(pieces(run, fingerprint), run.learning_rate, run.seed)
+
+
+def pieces(run: Run, fingerprint: str) -> Pieces:
+    """The JSON that a run's id is made of, before, between and after its rate and its seed."""
+    acts = acting(run) | {"learning_rate": RATE_MARK, "seed": SEED_MARK}
+    text = json.dumps({"numerics": NUMERICS, "data": fingerprint, **acts}, sort_keys=True)
+    start, rest = text.split(written(RATE_MARK))
+    middle, end = rest.split(written(SEED_MARK))
+    return start, middle, end
+
+
+def run_id(text: Pieces, rate: float, seed: int) -> str:
+    """The id of a run, from the pieces of its text."""
+    start, middle, end = text
+    return "r" + hashlib.sha256(f"{start}{written(rate)}{middle}{written(seed)}{end}".encode()).hexdigest()[:12]
 
 
 def settings(run: Run, named: Sequence[str]) -> dict[str, Scalar | None]:
-    """A run's settings by CSV column; `named` are those of optimizers and schedules that the file names."""
+    """A setting by CSV column, from any of its runs; `named` are those of optimizers and schedules that the file names.
+
+    The run's rate and its seed follow in the columns of runs.csv.
+    """
     row: dict[str, Scalar | None] = {}
     for key in SETTINGS:
         value = getattr(run, key)
@@ -80,7 +135,7 @@ def settings(run: Run, named: Sequence[str]) -> dict[str, Scalar | None]:
         for column in named:
             if column.startswith(f"{key}."):
                 row[column] = dict(value.settings).get(column.removeprefix(f"{key}."))
-    return {**row, "learning_rate": run.learning_rate, "seed": run.seed}
+    return row
 
 
 def told(value: Any) -> Scalar | None:

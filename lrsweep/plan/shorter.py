@@ -7,7 +7,7 @@ from typing import Any
 
 from lrsweep import datasets
 from lrsweep.analysis.elimination import Screen
-from lrsweep.plan.planned import PlannedRun, identity
+from lrsweep.plan.planned import PlannedRun, planned_run
 from lrsweep.vocabulary import Choice, Run
 
 
@@ -33,8 +33,7 @@ def resized(planned: PlannedRun, epochs: int, subset: float | int) -> PlannedRun
 
     Noise is left out: it is measured at the end of training, and decides nothing here.
     """
-    run = replace(shortened(planned, epochs, subset), noise=())
-    return PlannedRun(identity(run, planned.data.fingerprint), run, planned.data)
+    return planned_run(replace(shortened(planned, epochs, subset), noise=()), planned.data)
 
 
 def sample_of(screen: Screen, planned: PlannedRun) -> PlannedRun:

@@ -16,15 +16,17 @@ import numpy as np
 from lrsweep import datasets
 from lrsweep.engine.group import Group, steps_per_epoch
 from lrsweep.engine.train import time_epoch
-from lrsweep.plan.planned import PlannedRun, multipliers, run_bytes, table_bytes
+from lrsweep.plan.outlay import disk_bytes
+from lrsweep.plan.planned import PlannedRun, Shared, multipliers, run_bytes, table_bytes
 from lrsweep.vocabulary import Data, Pause, Stack
 
 STACK_BYTES = 4_000_000
 """Working set of a stack. Measured with 2 MB of L2 per core: at width 64, stacks of 40 runs took 8 ms a run, of 10 and
 of 80 runs 10 to 11; at width 16, stacks of 160 runs 3.1, of 20 runs 3.4."""
 
-MEMORY_BYTES = 500_000_000
-"""What a stack's rates and curves may take: a number for every step and run, however small the network is."""
+MEMORY_BYTES = 200_000_000
+"""What a stack's rates and curves may take: a number for every step and run, however small the network is. The parent
+has them twice while it takes them from a worker."""
 
 FEWEST_RUNS = 4
 """Runs per stack below which runs are not cut for the workers' sake: a smaller stack loses more than it gains."""
@@ -58,8 +60,11 @@ def make_stacks(
     """
     known = pauses or {}
     groups: defaultdict[tuple[Any, ...], list[PlannedRun]] = defaultdict(list)
+    shapes: dict[Shared, tuple[Any, ...]] = {}
     for one in planned:
-        groups[shape(one), one.run_id in known, reached(one, known)].append(one)
+        if one.shared not in shapes:
+            shapes[one.shared] = shape(one)
+        groups[shapes[one.shared], one.run_id in known, reached(one, known)].append(one)
     parts = [part for group in groups.values() for part in cut(group, workers)]
     parts.sort(key=lambda part: -len(part) * cost(part[0], reached(part[0], known), until))
     return [stack_of(part, until, known) for part in parts]
@@ -86,7 +91,7 @@ def cut(group: Sequence[PlannedRun], workers: int) -> Iterator[list[PlannedRun]]
     seeds: defaultdict[int, list[PlannedRun]] = defaultdict(list)
     for one in group:
         seeds[one.run.seed].append(one)
-    largest = max(run_bytes(one) for one in group)  # those with rates by layer have more arrays
+    largest = max(map(run_bytes, {one.shared: one for one in group}.values()))  # rates by layer need more arrays
     most = max(1, min(STACK_BYTES // largest, MEMORY_BYTES // table_bytes(group[0])))
     even = max(1, workers) if len(group) >= workers * FEWEST_RUNS else 1
     count = min(len(group), even * -(-len(group) // (even * most)))
@@ -118,9 +123,6 @@ class Estimate:
 
 STARTUP_SECONDS, RUN_SECONDS, POINT_SECONDS = 0.6, 3e-4, 6e-6
 """Beside the training: of a sweep, of a run, and of a run's epoch in the files; measured on 16 and on 10,000 runs."""
-
-NOISE_BYTES = 80
-"""Of a deviation's column, in the database and in the file, of a run; measured on 60 runs of 100 deviations."""
 
 MOST_TIMED = 32
 """Shapes that are timed: one takes about a hundredth of a second."""
@@ -192,5 +194,4 @@ def estimate(stacks: Sequence[Stack], workers: int, load: Callable[[Stack], Data
         seconds += each * len(part.runs) / max(1, workers)
     runs = [run for stack in stacks for run in stack.runs]
     seconds += sum(RUN_SECONDS + POINT_SECONDS * run.epochs for run in runs) + (STARTUP_SECONDS if runs else 0)
-    disk_bytes = sum((run.epochs + 1) * 200 + 3000 + NOISE_BYTES * len(run.noise) for run in runs)
-    return Estimate(seconds, disk_bytes, len(timed))
+    return Estimate(seconds, disk_bytes(runs), len(timed))

@@ -11,7 +11,7 @@ from rich.console import Console
 from lrsweep.analysis.recommend import label
 from lrsweep.engine.coordinates import OTHER, PASSES, SAME
 from lrsweep.report import words
-from lrsweep.report.printer import EDGE, PROSE, Column, Printer
+from lrsweep.report.printer import EDGE, PROSE, Column, Printer, stdout
 from lrsweep.report.words import NOTHING, many
 
 
@@ -19,12 +19,12 @@ def print_legend(steps: int, console: Console | None = None) -> None:
     """How to read the tables."""
     after, of = f"step {steps}", "" if steps == 1 else f", the largest of steps 1 to {steps}"
     said = f"Mean absolute activations after {after}, and the slope{of}: they go as width^slope."
-    Printer(console or Console()).say(f"{said} A layer passes below {SAME} in size and fails above {OTHER}.", "")
+    Printer(console or stdout()).say(f"{said} A layer passes below {SAME} in size and fails above {OTHER}.", "")
 
 
 def print_finding(finding: Mapping[str, Any], console: Console | None = None) -> None:
     """A setting: its layers' activations at each width, their slopes, the verdict, and the sentence to act on."""
-    printer = Printer(console or Console())
+    printer = Printer(console or stdout())
     name, rest = finding["setting"]["parametrization"], {**finding["setting"]}
     del rest["parametrization"]
     title = [f"{name}, {label(rest, '')}", f"rate {words.rate(finding['rate'])}", many(finding["seeds"], "seed")]

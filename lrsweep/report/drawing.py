@@ -178,7 +178,7 @@ def sparklines(answer: Answer, entry: Entry, width: int) -> list[str]:
     at, step = rates.index(entry["best_rate"]), max(1, n_ended // 6)
     rates = [rates[i] for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(rates)]
     ids = dict(zip(runs["learning_rate"], runs["run_id"], strict=True))
-    chosen = answer.curves[answer.curves["run_id"].isin([ids[rate] for rate in rates])]
+    chosen = answer.read_curves([ids[rate] for rate in rates])
     found = {run_id: curve.tolist() for run_id, curve in chosen.groupby("run_id")["val_loss"]}
     curves = {rate: found[ids[rate]] for rate in rates if ids[rate] in found}
     if entry["best_rate"] not in curves:

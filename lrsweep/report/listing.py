@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lrsweep.report import words
 from lrsweep.report.drawing import graph
-from lrsweep.report.printer import FAINT, PROSE, Printer
+from lrsweep.report.printer import FAINT, PROSE, Printer, stdout
 
 CELL, BETWEEN, TALL = 38, 3, 4
 """Columns of a picture with its scale, columns between two, and rows of a picture: two side by side take 79 columns."""
@@ -26,7 +26,7 @@ PAUSE = re.compile(r"(?<=[;:]) |(?<=\.) (?=[A-Z])")
 
 def print_rows(rows: Sequence[Mapping[str, Any]], console: Console | None = None) -> None:
     """The entries: each with its task or settings, and beneath it what it is and where it is from."""
-    printer = Printer(console or Console())
+    printer = Printer(console or stdout())
     width = min(printer.console.width, PROSE) - 2
     for row in rows:
         settings = {key: f"{key} {words.value(value)}" for key, value in row.get("settings", {}).items()}
@@ -63,7 +63,7 @@ def print_drawings(
     drawings: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], console: Console | None = None
 ) -> None:
     """Every schedule as a picture, as many side by side as fit; `rows` are the registry's, with what each does."""
-    printer = Printer(console or Console())
+    printer = Printer(console or stdout())
     texts = {row["name"]: row["description"] for row in rows}
     timed = [drawing for drawing in drawings if "loss" not in drawing]
     reacting = [drawing for drawing in drawings if "loss" in drawing]

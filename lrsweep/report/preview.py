@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lrsweep.analysis.recommend import in_decades
 from lrsweep.report import words
-from lrsweep.report.printer import PROSE, Printer
+from lrsweep.report.printer import PROSE, Printer, stdout
 from lrsweep.report.tables import setting_columns
 from lrsweep.report.words import many
 
@@ -20,7 +20,7 @@ MOST_LADDERS = 3
 
 def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
     """What `run` would do, as `Preview.document` has it."""
-    printer = Printer(console or Console())
+    printer = Printer(console or stdout())
     printer.say(f"{plan['path']} · name {plan['name']} · {plan['folder']}/", style="bold")
     for name, parts in plan_lines(plan).items():
         for number, line in enumerate(words.lines(parts, " · ", min(printer.console.width, PROSE) - 9)):
@@ -39,6 +39,7 @@ def plan_lines(plan: Mapping[str, Any]) -> dict[str, list[str]]:
     product = f" = {' × '.join(map(str, lengths))}" if math.prod(lengths) == plan["runs"] else ""
     counts = {state: f"{plan['counts'][state]:,}" for state in ("done", "new", "stale", "failed")}
     counts["done"] += f" (dropped {plan['dropped']:,})" if plan["dropped"] else ""
+    counts["stale"] += f" ({plan['other_numerics']:,} by other training code)" if plan["other_numerics"] else ""
     states = "   ".join(f"{state} {count}" for state, count in counts.items())
     line = f"{plan['runs']:,}{product}     {states}"
     lines = {"axes": [words.axis(key, values) for key, values in plan["axes"].items()]}

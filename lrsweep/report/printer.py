@@ -27,6 +27,9 @@ LEAST, EASY = 28, 60
 SHORT = 8
 """Columns that names get, however narrow the terminal is."""
 
+NARROWEST = 20
+"""Columns that are taken for granted, whatever a terminal or COLUMNS says."""
+
 GAP = 2
 FAINT = "dim"
 EDGE = "▲"
@@ -51,6 +54,13 @@ PLAIN: dict[int, str | int | None] = {
     **dict.fromkeys(range(0x2800, 0x2900), "*"),  # pictures of dots
 }
 """For consoles that know no more than ASCII."""
+
+
+def stdout() -> Console:
+    """The console that data goes to, at least NARROWEST wide: tables and pictures have no sense below."""
+    console = Console(highlight=False)
+    console.width = max(console.width, NARROWEST)
+    return console
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -28,12 +28,22 @@ def progress(total: int, quiet: bool = False, title: str = "", console: Console 
         return
     start = time.monotonic()
     # Not redirecting stdout: it may be a file, and is not ours to draw over.
-    with Live(live_block(title, 0, total, "", 0, 0), console=console, transient=True, redirect_stdout=False) as live:
+    # Nor with a thread that refreshes it: it changes when it is told, and a signal is to reach the main thread alone.
+    block = live_block(title, 0, total, "", 0, 0)
+    live = Live(block, console=console, transient=True, redirect_stdout=False, auto_refresh=False)
 
-        def update(done: int, total: int, best: str, diverged: int) -> None:
+    def update(done: int, total: int, best: str, diverged: int) -> None:
+        with suppress(OSError):  # the terminal may be gone, which is no reason to stop
             live.update(live_block(title, done, total, best, diverged, time.monotonic() - start), refresh=True)
 
+    with suppress(OSError):
+        live.start(refresh=True)
+        console.show_cursor(True)  # a process that is stopped or killed cannot bring it back
+    try:
         yield update
+    finally:
+        with suppress(OSError):
+            live.stop()
 
 
 def live_block(title: str, done: int, total: int, best: str, diverged: int, seconds: float) -> Group:

@@ -17,7 +17,7 @@ from lrsweep.analysis.ranges import RULES
 from lrsweep.analysis.recommend import brief
 from lrsweep.report import drawing, words
 from lrsweep.report.drawing import Marks
-from lrsweep.report.printer import EDGE, FAINT, PROSE, Column, Printer
+from lrsweep.report.printer import EDGE, FAINT, PROSE, Column, Printer, stdout
 from lrsweep.report.tables import setting_columns
 from lrsweep.report.words import NOTHING, many
 from lrsweep.vocabulary import Array
@@ -61,7 +61,7 @@ def print_ranges(findings: Sequence[Finding], about: Mapping[str, Any], console:
     `about` tells of the sweep: its `name`, the `steps` of a ramp, the `epochs` of the short runs, the `seconds` that it
     took, the `folder` of its files, and the sweep files that were `written`.
     """
-    printer = Printer(console or Console(highlight=False))
+    printer = Printer(console or stdout())
     width = min(printer.console.width, PROSE)
     printer.say(*words.lines(headline(findings, about), " · ", width), style="bold")
     printer.say(*words.lines(alike(findings), " · ", width), style=FAINT)

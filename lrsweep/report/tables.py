@@ -135,14 +135,14 @@ def costs(rows: Sequence[Row]) -> Iterator[Column]:
         yield from told(Column(f"{unit} to within 5%", cells, spare, right=True))
 
 
-def rate_tables(answer: Answer, entry: Entry, curves: pd.DataFrame) -> Iterator[tuple[str, list[Column]]]:
+def rate_tables(answer: Answer, entry: Entry) -> Iterator[tuple[str, list[Column]]]:
     """The tables of a setting with their titles: its rates with their evidence, every measure, the score by epoch."""
     from lrsweep.analysis.cards import tables
 
     rates, runs = answer.rows(answer.ranking, entry), answer.rows(answer.runs, entry)
     yield "", rates_table(answer, entry, evidence=True)
     yield "means over seeds", tabled(tables.rates_table(rates))
-    if by_epoch := tables.epochs_table(runs, curves):
+    if by_epoch := tables.epochs_table(runs, answer.read_curves):
         score = "R²" if "val_r2_mean" in rates else "accuracy"
         yield f"{score if by_epoch[-1].kind == 'score' else 'loss'} by epoch, mean over seeds", tabled(by_epoch)
 

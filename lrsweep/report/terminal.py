@@ -120,11 +120,9 @@ def say_doubts(printer: Printer, answer: Answer, shown: Sequence[Entry]) -> None
 
 def say_details(printer: Printer, answer: Answer, shown: Sequence[Entry]) -> None:
     """Every rate of every setting, by every measure."""
-    ids = {run_id for entry in shown for run_id in answer.rows(answer.runs, entry)["run_id"]}
-    curves = answer.curves[answer.curves["run_id"].isin(ids)]  # once: there may be millions of rows
     for entry, label in zip(shown, words.labels(answer, shown, whole=True), strict=True):
         printer.say(label, style="bold")
-        for title, columns in rate_tables(answer, entry, curves):
+        for title, columns in rate_tables(answer, entry):
             printer.say(*[title][: bool(title)], style=FAINT)
             printer.table(columns)
 
@@ -281,6 +279,9 @@ def unfinished(answer: Answer) -> Iterator[str]:
             yield f"{EDGE} {many(counts[status], 'run')} {status}: {words.cut(reason) or 'no reason given'}"
     if counts["stale"]:
         yield f"{many(counts['stale'], 'stale run')}: kept, but the sweep file is without them, so not ranked"
+    if counts["other_numerics"]:
+        other = many(counts["other_numerics"], "run")
+        yield f"{other} by training code other than this lrsweep's, with other numbers: kept, never mixed with its own"
 
 
 def below(shown: Sequence[Entry], n_settings: int, by: str | None) -> Iterator[str]:

@@ -16,11 +16,15 @@ and so that no more than that is lost where a sweep is killed, since what pauses
 
 
 class Known:
-    """Runs by run_id. Without a store, nothing is known; with `retry`, nothing of those that failed or crashed."""
+    """Runs by run_id. Without a store, nothing is known; with `retry`, nothing of those that failed or crashed.
+
+    Of those by other training code, `others` is the count.
+    """
 
     def __init__(self, store: Store | None, retry: bool = False) -> None:
         self.store = store
         self.stored = store.statuses() if store else {}
+        self.others = store.others() if store else 0
         self.reasons = store.reasons() if store else {}
         self.statuses = {run_id: one for run_id, one in self.stored.items() if not (retry and one in RETRIED)}
         self.paused: dict[str, Outcome] = {}

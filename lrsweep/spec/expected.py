@@ -7,7 +7,7 @@ from typing import Any
 from lrsweep.analysis.expectations import Expected, compared
 from lrsweep.spec.keys import EXPECT_RULES, RULES, Rule
 from lrsweep.spec.problems import Problems, shown
-from lrsweep.yaml_reader import Node
+from lrsweep.yaml_reader import MAX_DIGITS, Node
 
 PAIR = "best_rate"
 """What may also be an interval."""
@@ -39,7 +39,8 @@ def expectation(problems: Problems, name: str, node: Node) -> Any:
         return problems.valid(label, node, rule)
     if name == PAIR and isinstance(node.value, list):
         return interval(problems, label, node, rule)
-    comparison = compared(node.value) if isinstance(node.value, str) else None
+    text_of = node.value if isinstance(node.value, str) and len(node.value) <= MAX_DIGITS else ""
+    comparison = compared(text_of)
     if comparison is None:
         other = " or two rates" if name == PAIR else ""
         example = rule.example if name == PAIR else f"'{rule.example}'"

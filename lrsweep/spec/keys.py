@@ -45,7 +45,10 @@ from lrsweep.spec.forms import (
     SubsetHalving,
     Warmup,
 )
-from lrsweep.vocabulary import Scalar
+from lrsweep.vocabulary import NAME, Scalar
+
+DEEPEST = 10_000
+"""Hidden layers: a layer takes some 10 µs a step however narrow it is, so that a step of more takes over a second."""
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 
@@ -102,9 +105,7 @@ class SweepFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", title="lrsweep sweep file")
 
-    name: str | None = Field(
-        None, pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="the results folder's name; default: the file's stem"
-    )
+    name: str | None = Field(None, pattern=NAME, description="the results folder's name; default: the file's stem")
     description: str = Field("", description="a note for the reader")
     dataset: str | FileData | IdxData = Field(description="what to learn", examples=["digits"], json_schema_extra=AXIS)
     task: Literal["classification", "regression"] | None = Field(None, description="overrides what the target suggests")
@@ -122,7 +123,7 @@ class SweepFile(BaseModel):
     split_seed: Seed = Field(0, description="seed of the split into training, validation and test rows")
     standardize: bool = Field(True, description="mean 0 and deviation 1, from the run's training rows")
     width: int = Field(64, ge=1, le=LARGEST, description="units per hidden layer", json_schema_extra=GRID)
-    depth: int = Field(1, ge=0, le=LARGEST, description="hidden layers; 0 is a linear model", json_schema_extra=GRID)
+    depth: int = Field(1, ge=0, le=DEEPEST, description="hidden layers; 0 is a linear model", json_schema_extra=GRID)
     activation: str = Field(
         "relu", description="of the hidden layers", json_schema_extra={**AXIS, "enum": [*ACTIVATIONS]}
     )

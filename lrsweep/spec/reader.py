@@ -31,8 +31,8 @@ from lrsweep.spec.model import Spec
 from lrsweep.spec.places import Places
 from lrsweep.spec.problems import Problems, big, shown
 from lrsweep.spec.values import DEFAULTS, Keys, Values
-from lrsweep.vocabulary import MAX_RUNS, SpecError, UsageError
-from lrsweep.yaml_reader import MAX_BYTES, Node, read
+from lrsweep.vocabulary import MAX_RUNS, SpecError, UsageError, quoted
+from lrsweep.yaml_reader import MAX_BYTES, Node, read, short
 
 Result = TypeVar("Result")
 
@@ -49,13 +49,18 @@ def load_spec(path: Path, overrides: Sequence[str] = (), max_runs: int = MAX_RUN
 
 
 def source_of(path: Path) -> bytes:
-    """The bytes of a sweep file, no more than it may have and one. Raises UsageError where there is no such file."""
+    """The bytes of a sweep file, no more than it may have and one. Raises UsageError where there is no such file.
+
+    It is asked for again while a sweep goes on, and nobody may ever write to a pipe: it has to be an ordinary file.
+    """
+    remedy = f"name a sweep file, or write one: lrsweep init {quoted(path.name or 'sweep.yaml')}"
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}; {remedy}")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        remedy = f"name a sweep file, or write one: lrsweep init {path.name or 'sweep.yaml'}"
-        raise UsageError(f"{path}: {error.strerror}; {remedy}") from error
+    except (OSError, ValueError) as error:  # ValueError: a path that no system has
+        raise UsageError(f"{path}: {getattr(error, 'strerror', error)}; {remedy}") from error
 
 
 def once(method: Callable[[Any, Node | None], Result]) -> Callable[[Any, Node | None], Result]:
@@ -91,10 +96,10 @@ class Reader:
         key, equals, value = (part.strip() for part in override.partition("="))
         if not equals or not key.isidentifier():
             raise UsageError(
-                f"-o {override!r} is not KEY=VALUE with a key of the sweep file; write for example -o width=64,256"
+                f"-o {shown(override)} is not KEY=VALUE with a key of the sweep file; write for example -o width=64,256"
             )
         listed = key in LISTED and "," in value and value[0] not in "[{'\""
-        origin, text = f"-o {key}", f"{key}: [{value}]" if listed else f"{key}: {value}"
+        origin, text = f"-o {short(key)}", f"{key}: [{value}]" if listed else f"{key}: {value}"
         try:
             _, root, found = read(text, origin)
         except SpecError as error:
@@ -181,8 +186,9 @@ class Reader:
             return
         measured = [f"{own:g}" for own in noise]
         if deviation not in measured:
-            said = f"objective: {score}@{deviation} is not measured with noise {' '.join(measured[:5]) or 'none'}"
-            remedy = f"choose {score}@{measured[0]}, or change noise" if measured else f"add a key noise: {deviation}"
+            wanted = short(deviation)
+            said = f"objective: {score}@{wanted} is not measured with noise {' '.join(measured[:5]) or 'none'}"
+            remedy = f"choose {score}@{measured[0]}, or change noise" if measured else f"add a key noise: {wanted}"
             self.problems.add(self.keys["objective"], f"{said}; {remedy}")
 
     # --- Blocks
@@ -190,7 +196,11 @@ class Reader:
     def entries(self) -> list[tuple[Node, Keys]]:
         """The place and the keys of each block; of a file without blocks, its own."""
         found: list[tuple[Node, Keys]] = []
-        for entry in self.items("blocks", self.keys.get("blocks")):
+        listed = self.items("blocks", self.keys.get("blocks"))
+        if len(listed) > self.max_runs:  # each is at least a run
+            message = f"{len(listed):,} blocks are more runs than --max-runs {self.max_runs:,} allows"
+            self.problems.add(self.keys["blocks"], f"{message}; give it fewer, or raise --max-runs")
+        for entry in listed[: self.max_runs]:
             if isinstance(entry.value, dict):
                 self.check_keys(entry.value, BLOCK_KEYS, "a key of a block")
                 found.append((entry, self.keys | entry.value | self.overridden))

@@ -10,7 +10,7 @@ from lrsweep.spec.drafts import MOST_RUNS
 from lrsweep.spec.model import Block, Spec
 from lrsweep.spec.reader import Reader, source_of
 from lrsweep.vocabulary import SpecError, UsageError
-from lrsweep.yaml_reader import Node, extent, read
+from lrsweep.yaml_reader import Node, extent, read, resolve
 
 RATE = "learning_rate"
 
@@ -63,7 +63,7 @@ class Rates:
             if grid is not None:
                 edits += [self.insertion(RATE, grid)] if node is None else replaced(self.text, node, grid)
         if "name" not in self.root.value:  # type: ignore[operator]
-            edits.append(self.insertion("name", name))
+            edits.append(self.insertion("name", name if isinstance(resolve(name), str) else f"'{name}'"))
         text = self.text
         for start, end, new in sorted(edits, key=lambda edit: edit[0], reverse=True):
             text = text[:start] + new + text[end:]

@@ -22,7 +22,7 @@ from lrsweep.spec.keys import (
 Schema = dict[str, Any]
 GRID = {"$ref": "#/$defs/grid"}
 OPENML = {"type": "string", "pattern": "^openml:."}
-ANY = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+ANY = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 SHARE = rf"(?:0+\.?[0-9]*|0*1(?:\.0*)?|\.[0-9]+)(?:[eE][-+]?0+)?|{ANY}[eE]-[0-9]+"
 """Numbers without their signs as the texts of comparisons have them; the second up to 1, as far as a pattern can tell:
 what a negative exponent makes of a number it leaves to the reader."""

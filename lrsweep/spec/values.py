@@ -33,7 +33,7 @@ from lrsweep.spec.keys import (
 from lrsweep.spec.problems import Problems, big, shown
 from lrsweep.spec.search import SEARCH
 from lrsweep.vocabulary import Choice, Growth, LayerRates, Source
-from lrsweep.yaml_reader import Node
+from lrsweep.yaml_reader import Node, short
 
 Keys = dict[str, Node]
 
@@ -132,8 +132,8 @@ class Values:
         if NOISY.fullmatch(name):
             return Axis.of(name)
         if name.startswith("test_"):
-            instead = name.replace("test_", "val_", 1)
-            self.problems.add(node, f"objective: {name} must not rank, test rows never do; write {instead}")
+            instead = short(name.replace("test_", "val_", 1))
+            self.problems.add(node, f"objective: {short(name)} must not rank, test rows never do; write {instead}")
             return WRONG
         if name and name not in OBJECTIVES:
             self.problems.unknown("objective", node, name, OBJECTIVES, ["noisy_accuracy@S", "noisy_r2@S"])

@@ -11,21 +11,25 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lrsweep.store.folder import explained, lock, write_file
+from lrsweep.store.folder import check_folder, write_file
+from lrsweep.store.health import check, check_file, sound
+from lrsweep.store.hold import LOCK, Hold
+from lrsweep.store.ranges import RAMPS, RANGES
+from lrsweep.store.schema import DATABASE, connect, is_new, seal, upgrade
 from lrsweep.store.tables import Columns, Decided, Row, by_column, csv_text, curve_lines, run_columns
+from lrsweep.store.trouble import explained
 from lrsweep.vocabulary import (
     CRASHED,
     CURVE_COLUMNS,
     DIVERGED,
     FAILED,
     FINISHED,
-    FORMAT,
     NUMERICS,
     STOPPED,
     Array,
@@ -38,66 +42,48 @@ from lrsweep.vocabulary import (
 if TYPE_CHECKING:
     import pandas as pd
 
-DATABASE, PAGE, ELIMINATION = "sweep.db", "report.html", "elimination.csv"
+PAGE, ELIMINATION = "report.html", "elimination.csv"
 
-SAMPLE = "sample"
-"""The folder, inside a sweep's, of the runs on samples that decide which of its rates go."""
+LARGE = 20_000_000
+"""Bytes of a database whose views take about a second: they came at 15 to 30 million a second."""
 
 ANSWER = ("ranking.csv", "recommendation.json", PAGE)
 """Views of all runs together, which say something wrong as soon as there is one run more."""
 
+OPENED = (DATABASE, f"{DATABASE}-journal", LOCK)
+REPLACED = ("runs.csv", "curves.csv", "timings.csv", ELIMINATION, *ANSWER, "spec.yaml", "provenance.json")
+"""What a sweep writes: the files that it opens, and those that new ones take the place of."""
+
 OLD = 3600
-"""Seconds after which nobody is still writing a page."""
+"""Seconds after which nobody is still writing a file."""
 
-APPLICATION = int.from_bytes(b"lrsw")
-"""Marks the file as ours (`PRAGMA application_id`); the layout's number, FORMAT, is in `PRAGMA user_version`."""
-
-# `runs` copies its settings from the plan, so that a run can still be shown when a later plan is without it.
-# `run_status` answers what is done without touching the pages that hold the curves.
-# Both views match `numerics` too: a row that other training code left behind counts as stale, never as done.
-SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE plan (
-    position INTEGER PRIMARY KEY,
-    run_id   TEXT NOT NULL UNIQUE,
-    numerics INTEGER NOT NULL,
-    settings TEXT NOT NULL  -- JSON
-);
-CREATE TABLE runs (
-    run_id   TEXT PRIMARY KEY,
-    numerics INTEGER NOT NULL,
-    status   TEXT NOT NULL,
-    reason   TEXT NOT NULL,
-    settings TEXT NOT NULL, -- JSON
-    metrics  TEXT NOT NULL, -- JSON, with NaN and Infinity
-    timing   TEXT NOT NULL, -- JSON
-    curve    BLOB NOT NULL  -- float64, little-endian, rows of CURVE_COLUMNS
-);
-CREATE INDEX run_status ON runs (run_id, numerics, status);
-CREATE VIEW planned AS
-    SELECT position, run_id, plan.settings, status, reason, metrics, timing, curve
-    FROM plan LEFT JOIN runs USING (run_id, numerics);
-CREATE VIEW stale AS
-    SELECT * FROM runs WHERE (run_id, numerics) NOT IN (SELECT run_id, numerics FROM plan);
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""  # noqa: S608 -- the two numbers are ours
+ANYBODYS = tuple(f".{name}." for name in (PAGE, RANGES, RAMPS))
+"""How the temporary files begin of what is written without holding the folder."""
 
 PLANNED = "SELECT run_id, status, reason, settings, metrics FROM planned ORDER BY position"
 STALE = "SELECT run_id, status, reason, settings, metrics FROM stale ORDER BY run_id"
+CURVE = "SELECT curve FROM runs WHERE run_id = ?"
 CURVES = "SELECT run_id, curve FROM planned WHERE status IS NOT NULL ORDER BY position"
-CURVE_BYTES = "SELECT coalesce(sum(length(curve)), 0) FROM planned"
 DONE = "SELECT run_id, status, reason, metrics FROM runs WHERE numerics = ?"
 TIMINGS = "SELECT run_id, timing FROM planned WHERE status IS NOT NULL ORDER BY position"
 ADD = """
-INSERT OR REPLACE INTO runs (run_id, numerics, status, reason, settings, metrics, timing, curve)
-VALUES (:run_id, :numerics, :status, :reason,
-        (SELECT settings FROM plan WHERE run_id = :run_id), :metrics, :timing, :curve)
+INSERT OR REPLACE INTO runs (run_id, numerics, status, reason, settings, metrics, timing, curve, checksum)
+SELECT *, seal(run_id, numerics, status, reason, settings, metrics, timing, curve) FROM (
+    SELECT :run_id AS run_id, :numerics AS numerics, :status AS status, :reason AS reason,
+           (SELECT settings FROM plan WHERE run_id = :run_id) AS settings,
+           :metrics AS metrics, :timing AS timing, :curve AS curve
+)
+"""
+REWORD = """
+UPDATE runs SET reason = :reason, checksum = seal(run_id, numerics, status, :reason, settings, metrics, timing, curve)
+WHERE run_id = :run_id
 """
 
-META = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+META = "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?1, ?2, seal(?1, ?2))"
+
+
+class NoResultsError(StoreError):
+    """A folder in which nothing is stored yet."""
 
 
 class Store:
@@ -123,34 +109,45 @@ class Store:
         self._resources = resources
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
-        """Open a folder to write it, made where it is missing. Raises BusyError while another process writes it."""
+    def create(cls, folder: Path, hold: Hold | None = None) -> Self:
+        """Open a folder to write it, made where it is missing. Raises BusyError while another process writes it.
+
+        With the `hold` that somebody has on the folder, it is theirs to end.
+        """
         path = folder / DATABASE
         with ExitStack() as resources:
+            if hold is None:
+                resources.enter_context(Hold(folder))
             with explained(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-                resources.enter_context(lock(folder))
                 _remove_leftovers(folder)
             with explained(path):
-                database = resources.enter_context(_connect(path, "rwc"))
-                if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    database.executescript(SCHEMA)
-                _check_format(database, path)
+                if path.exists():
+                    check_file(path)
+                database = resources.enter_context(connect(path, "rwc"))
+                with sound(path):
+                    version = 0 if is_new(database) else check(database, path, plan=False)  # which `set_plan` compares
+                upgrade(database, version)
                 database.execute("PRAGMA journal_mode = DELETE")
                 database.execute("PRAGMA synchronous = FULL")
             return cls(folder, database, resources.pop_all())
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
-        """Open a folder to read it, whether or not another process writes it."""
+    def open(cls, folder: Path, checked: bool = False) -> Self:
+        """Open a folder to read it, whether or not another process writes it; `checked` if it was a moment ago."""
         path = folder / DATABASE
         with ExitStack() as resources, explained(path):
-            if not path.exists() or path.stat().st_size == 0:
-                raise StoreError(f"{folder} holds no results (no {DATABASE} in it); `lrsweep run` makes them")
+            none = NoResultsError(f"{folder} holds no results (no {DATABASE} in it); `lrsweep run` makes them")
+            if not path.exists():
+                raise none
+            check_file(path)
             # Not mode=ro: a reader too must be able to roll back what a killed writer left half done.
-            database = resources.enter_context(_connect(path, "rw"))
+            database = resources.enter_context(connect(path, "rw"))
             database.execute("PRAGMA query_only = ON")
-            _check_format(database, path)
+            with sound(path):
+                if is_new(database):
+                    raise none
+            if not checked:
+                check(database, path, plan=True)
             return cls(folder, database, resources.pop_all())
 
     def __enter__(self) -> Self:
@@ -164,7 +161,8 @@ class Store:
 
         Stored runs that it is without become stale; those of an earlier plan that it has again are done again.
         """
-        rows = [(at, run_id, NUMERICS, json.dumps(settings)) for at, (run_id, settings) in enumerate(planned)]
+        found = ((at, run_id, NUMERICS, json.dumps(settings)) for at, (run_id, settings) in enumerate(planned))
+        rows = [(*row, seal(*row)) for row in found]
         described = json.dumps(about)
         with self._transaction():
             before = self._database.execute("SELECT * FROM plan ORDER BY position").fetchall()
@@ -172,7 +170,7 @@ class Store:
                 return
             self._withdraw_answer()
             self._database.execute("DELETE FROM plan")
-            self._database.executemany("INSERT INTO plan VALUES (?, ?, ?, ?)", rows)
+            self._database.executemany("INSERT INTO plan VALUES (?, ?, ?, ?, ?)", rows)
             self._database.execute(META, ["about", described])
 
     def about(self) -> dict[str, Any]:
@@ -196,6 +194,12 @@ class Store:
         with explained(self._path):
             return dict(self._database.execute("SELECT run_id, status FROM runs WHERE numerics = ?", [NUMERICS]))
 
+    def others(self) -> int:
+        """How many stored runs are by other training code."""
+        with explained(self._path):
+            [count] = self._database.execute("SELECT count(*) FROM runs WHERE numerics != ?", [NUMERICS]).fetchone()
+            return int(count)
+
     def reasons(self) -> dict[str, str]:
         """run_id → reason of every run that is stopped."""
         with explained(self._path):
@@ -203,17 +207,16 @@ class Store:
             return dict(self._database.execute(query, [STOPPED, NUMERICS]))
 
     def curve(self, run_id: str) -> Array:
-        """The curve (epochs_done + 1, len(CURVE_COLUMNS)) of a stored run."""
-        with explained(self._path):
-            [curve] = self._database.execute("SELECT curve FROM runs WHERE run_id = ?", [run_id]).fetchone()
-            return np.frombuffer(curve, "<f8").reshape(-1, len(CURVE_COLUMNS))
+        """The curve (epochs_done + 1, len(CURVE_COLUMNS)) of a stored run; without rows where there is none."""
+        [(_, curve)] = self._curves_of([run_id])
+        return curve
 
     def reword(self, reasons: Mapping[str, str]) -> None:
         """Give stored runs other reasons, by run_id."""
         with self._transaction():
             self._withdraw_answer()
-            pairs = [(reason, run_id) for run_id, reason in reasons.items()]
-            self._database.executemany("UPDATE runs SET reason = ? WHERE run_id = ?", pairs)
+            told = [{"reason": reason, "run_id": run_id} for run_id, reason in reasons.items()]
+            self._database.executemany(REWORD, told)
 
     def forget(self, run_ids: Iterable[str]) -> None:
         """Forget stored runs: they count as new."""
@@ -223,7 +226,7 @@ class Store:
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Store runs of the plan, all of them or none; a run that was trained again replaces its row."""
-        rows = [
+        rows = (  # one after the other: the curves of a stack are many megabytes
             {
                 "run_id": outcome.run_id,
                 "numerics": NUMERICS,
@@ -234,18 +237,21 @@ class Store:
                 "curve": np.asarray(outcome.curve, "<f8").tobytes(),
             }
             for outcome in outcomes
-        ]
+        )
         with self._transaction():
             self._withdraw_answer()
             self._database.executemany(ADD, rows)
 
     def counts(self) -> dict[str, int]:
-        """How many runs of the plan are done and new, how many stored ones are stale, and the done ones by status."""
+        """How many runs of the plan are done and new, and the done ones by status.
+
+        And how many of the stored ones are stale, and how many, stale or not, by other training code.
+        """
         with explained(self._path):
             by_status = Counter(dict(self._database.execute("SELECT status, count(*) FROM planned GROUP BY status")))
             [stale] = self._database.execute("SELECT count(*) FROM stale").fetchone()
         new = by_status.pop(None, 0)
-        return {"done": by_status.total(), "new": new, "stale": stale} | {
+        return {"done": by_status.total(), "new": new, "stale": stale, "other_numerics": self.others()} | {
             status: by_status[status] for status in (FINISHED, DIVERGED, STOPPED, FAILED, CRASHED)
         }
 
@@ -265,6 +271,11 @@ class Store:
                 (self.folder / ELIMINATION).unlink()
         write_file(self.folder / "curves.csv", curve_lines(self._curve_columns(), self._curves()))
         write_file(self.folder / "timings.csv", csv_text(self._timings()))
+
+    def is_large(self) -> bool:
+        """Whether it takes more than a second to write the views."""
+        with explained(self._path):
+            return self._path.stat().st_size > LARGE
 
     def write_answer(self, ranking: Mapping[str, Sequence[Scalar | None]], recommendation: Mapping[str, Any]) -> None:
         """Write ranking.csv, from its columns, and recommendation.json, each of them whole or not at all.
@@ -292,27 +303,23 @@ class Store:
         rows = ((run_id, settings, instead.get(run_id) or done.get(run_id, none)) for run_id, settings in planned)
         return _frame(run_columns((run_id, *row[:2], settings, row[2]) for run_id, settings, row in rows))
 
-    def curves(self) -> pd.DataFrame:
-        """The content of curves.csv."""
+    def curves(self, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
+        """The content of curves.csv; or its rows of some runs, in the order of these, since all may be gigabytes."""
         import pandas as pd
 
-        run_ids, lengths, columns = [], [], self._curve_columns()
-        with self.one_moment(), explained(self._path):
-            [n_bytes] = self._database.execute(CURVE_BYTES).fetchone()
-            n_rows = n_bytes // (8 * len(columns))
-            counts, values = np.empty((2, n_rows), int), np.empty((len(columns) - 2, n_rows))
-            end = 0
-            for run_id, curve in self._curves():
-                start, end = end, end + len(curve)
-                counts[:, start:end], values[:, start:end] = curve[:, :2].T, curve[:, 2:].T
-                run_ids.append(run_id)
-                lengths.append(len(curve))
+        with self.one_moment():
+            each = self._curves() if run_ids is None else self._curves_of(run_ids)
+            found = [(run_id, curve) for run_id, curve in each if len(curve)]
+            columns = self._curve_columns()
+        every = np.concatenate([curve for _, curve in found] or [np.empty((0, len(columns)))])
         frame = pd.DataFrame(
-            values.T, columns=columns[2:], copy=False
-        )  # as it lies: of a million rows, each copy counts
-        frame.insert(0, "run_id", pd.Series(run_ids, dtype=str).repeat(lengths).reset_index(drop=True))
+            every[:, 2:], columns=columns[2:], copy=False
+        )  # as it lies: of a million rows, each counts
+        lengths = [len(curve) for _, curve in found]
+        run_id = pd.Series([run_id for run_id, _ in found], dtype=str).repeat(lengths).reset_index(drop=True)
+        frame.insert(0, "run_id", run_id)
         for place, column in enumerate(columns[:2]):
-            frame.insert(1 + place, column, counts[place])
+            frame.insert(1 + place, column, every[:, place].astype(int))
         return frame
 
     def timings(self) -> pd.DataFrame:
@@ -353,6 +360,12 @@ class Store:
             for run_id, curve in self._database.execute(CURVES):
                 yield run_id, np.frombuffer(curve, "<f8").reshape(-1, len(CURVE_COLUMNS))
 
+    def _curves_of(self, run_ids: Iterable[str]) -> Iterator[tuple[str, Array]]:
+        with explained(self._path):
+            for run_id in run_ids:
+                row = self._database.execute(CURVE, [run_id]).fetchone()
+                yield run_id, np.frombuffer(row[0] if row else b"", "<f8").reshape(-1, len(CURVE_COLUMNS))
+
     def _curve_columns(self) -> list[str]:
         regression = self.about().get("task") == "regression"
         return [column.replace("accuracy", "r2") if regression else column for column in CURVE_COLUMNS]
@@ -369,26 +382,22 @@ class Store:
             yield
 
 
+def curves_of(folder: Path, run_ids: Sequence[str]) -> pd.DataFrame:
+    """The curves of runs; for each call the folder is opened anew, so that a sweep can write it in between."""
+    with Store.open(folder, checked=True) as store:
+        return store.curves(run_ids)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise StoreError where a sweep could not write its results, before anything takes time. Makes nothing."""
+    check_folder(folder, OPENED, REPLACED)
+
+
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left. Only who holds the lock writes views; a page, anybody: a young one stays."""
+    """Remove what killed writers left. Only who holds the folder writes views; the rest, anybody: a young one stays."""
     for leftover in folder.glob(".*.tmp"):
-        if not leftover.name.startswith(f".{PAGE}.") or leftover.stat().st_mtime < time.time() - OLD:
-            leftover.unlink()
-
-
-def _connect(path: Path, mode: str) -> closing[sqlite3.Connection]:
-    # A minute, since a reader may hold the file for as long as it takes to read every curve from a slow disk.
-    return closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=60))
-
-
-def _check_format(database: sqlite3.Connection, path: Path) -> None:
-    [application] = database.execute("PRAGMA application_id").fetchone()
-    [version] = database.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION:
-        raise StoreError(f"{path} is not a database of lrsweep; name another folder with --results")
-    if version > FORMAT:
-        newer = f"{path} was written by a newer lrsweep (format {version}; this one reads up to {FORMAT})"
-        raise StoreError(f"{newer}; upgrade lrsweep, or name another folder with --results")
+        if not leftover.name.startswith(ANYBODYS) or leftover.stat().st_mtime < time.time() - OLD:
+            leftover.unlink(missing_ok=True)
 
 
 def _frame(columns: Columns) -> pd.DataFrame:

@@ -1,24 +1,50 @@
-"""A results folder as the system sees it: files that are whole or not there, the lock, and what goes wrong in words."""
+"""A results folder as the system sees it: whether it can be written, files that are whole or not there."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import platform
 import secrets
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from io import FileIO
+from collections.abc import Iterable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from lrsweep.vocabulary import BusyError, StoreError
+from lrsweep.store.trouble import ELSEWHERE, explained
+from lrsweep.vocabulary import StoreError
 
-ELSEWHERE = "another folder with --results"
-"""What to name where a place does not do."""
+
+def check_folder(
+    folder: Path, opened: Iterable[str] = (), replaced: Iterable[str] = (), elsewhere: str = ELSEWHERE
+) -> None:
+    """Raise StoreError where a results folder could not be written, before anything takes time. Makes nothing.
+
+    It has files that are opened to be written and such that new ones replace. What only trying can tell, as that the
+    disk is full, is told when the folder is opened.
+    """
+    if "\0" in str(folder):
+        raise StoreError(f"{str(folder)!r} holds the character NUL, which no folder's name can; name {elsewhere}")
+    with explained(folder, elsewhere):
+        place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not place.is_dir():
+            raise _error(errno.ENOTDIR)
+        if any(len(os.fsencode(name)) > os.pathconf(place, "PC_NAME_MAX") for name in folder.parts):
+            raise _error(errno.ENAMETOOLONG)
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise _error(errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES)
+    for path in (folder / name for name in (*opened, *replaced)):
+        check_replaceable(path, elsewhere)
+    for path in (folder / name for name in opened):
+        with explained(path, elsewhere):
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+                raise _error(errno.EACCES)
+
+
+def check_replaceable(path: Path, elsewhere: str = ELSEWHERE) -> None:
+    """Raise StoreError where something is that a file must not replace: a folder, a pipe, a device, a loop of links."""
+    with explained(path, elsewhere):
+        if not replaceable(path):
+            raise StoreError(f"{path} is there and no plain file; remove it, or name {elsewhere}")
 
 
 def write_file(path: Path, content: bytes | Iterable[str], elsewhere: str = ELSEWHERE) -> None:
@@ -32,18 +58,38 @@ def write_file(path: Path, content: bytes | Iterable[str], elsewhere: str = ELSE
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     chunks = [content] if isinstance(content, bytes) else map(str.encode, content)
     with explained(path, elsewhere):
-        if not replaceable(target):
-            raise StoreError(f"{path} is there and no plain file; remove it, or name {elsewhere}")
+        check_replaceable(path, elsewhere)
         try:
             with temporary.open("xb") as file:
                 file.writelines(chunks)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(target)
-            _sync_folder(target.parent)
+            put_in_place(temporary, target)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # which would hide what went wrong
+                temporary.unlink(missing_ok=True)
             raise
+
+
+def write_new(path: Path, text: str, elsewhere: str) -> None:
+    """Write a file that must not be there yet, whole or not at all. Raises StoreError."""
+    check_new(path, elsewhere)
+    try:
+        write_file(path, text.encode(), elsewhere)
+    except StoreError:  # also where it is there but may not last: the same command shall find its place free
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def check_new(path: Path, elsewhere: str) -> None:
+    """Raise StoreError where a new file could not be written, before anything takes time."""
+    if os.path.lexists(path):
+        raise StoreError(f"{path} exists already; name another file, or remove it first")
+    check_folder(path.parent, elsewhere=elsewhere)
+    if not path.parent.is_dir():
+        lack = f"{path.parent} does not exist; make that folder"
+        raise StoreError(f"{path} cannot be written: {lack}, or name {elsewhere}")
 
 
 def real(path: Path) -> Path:
@@ -66,71 +112,15 @@ def next_backup(folder: Path) -> Path:
     return next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.bak-{n}")).exists())
 
 
-def set_aside(folder: Path) -> Path:
-    """Rename a folder to its next backup, and return that. Raises BusyError while a sweep writes it."""
-    with explained(folder), lock(folder):
-        return folder.rename(next_backup(folder))
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
-def lock(folder: Path) -> FileIO:
-    """Take the folder for this process until the file is closed. The kernel frees it however the process ends.
-
-    So it is never stale and nobody has to remove it; what the file says is for people only.
-    """
-    with ExitStack() as opened:
-        file = opened.enter_context((folder / ".lock").open("ab+", buffering=0))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().decode() or "another process"
-            raise BusyError(f"{folder} is already being written by {holder}; wait for it or stop it") from error
-        file.truncate(0)
-        file.write(f"pid {os.getpid()} on host {platform.node()} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}".encode())
-        opened.pop_all()
-        return file
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def put_in_place(new: Path, path: Path) -> None:
+    """Rename a file to take another's place, so that it lasts through a loss of power."""
+    new.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
-    """Turn what the system, SQLite or a row that cannot be decoded raises into one line for the user."""
-    try:
-        yield
-    except (OSError, sqlite3.Error, ValueError) as error:
-        raise StoreError(_explanation(path, error, elsewhere)) from error
-
-
-def _explanation(path: Path, error: Exception, elsewhere: str) -> str:
-    match _code(error):
-        case "ENOSPC" | "EDQUOT" | "SQLITE_FULL":
-            remedy = "what is finished is safe; free space and run the same command again"
-            return f"no space left on {path.parent}; {remedy}"
-        case "EACCES" | "EPERM" | "EROFS" | "SQLITE_READONLY" | "SQLITE_PERM" | "SQLITE_CANTOPEN":
-            return f"{path} cannot be opened or written; change its permissions, or name {elsewhere}"
-        case "EEXIST" | "ENOTDIR":
-            way = "a file or a dangling link is where a folder must be"
-            return f"{path}: {way}; move or remove that, or name {elsewhere}"
-        case "SQLITE_BUSY" | "SQLITE_LOCKED":
-            return f"{path} is held by another program; close that and run the same command again"
-        case "SQLITE_NOTADB" | "SQLITE_CORRUPT":
-            return f"{path} is damaged ({error}); start afresh with --fresh, which keeps the old folder"
-        case _:
-            reason = error.strerror if isinstance(error, OSError) else error
-            return f"{path}: {reason}; mend that, or name {elsewhere}"
-
-
-def _code(error: Exception) -> str:
-    """The name of an error without SQLite's extensions: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
-    if isinstance(error, OSError):
-        return errno.errorcode.get(error.errno or 0, "")
-    name: str = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")  # none: a row that cannot be decoded
-    return "_".join(name.split("_")[:2])

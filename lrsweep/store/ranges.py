@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrsweep.store.folder import ELSEWHERE, explained, replaceable, write_file
+from lrsweep.store.folder import check_folder, write_file
+from lrsweep.store.health import refuse_newer
 from lrsweep.store.tables import FORMULA, csv_text
+from lrsweep.store.trouble import explained, explanation, refusal
 from lrsweep.vocabulary import Scalar, StoreError
 
 if TYPE_CHECKING:
@@ -22,18 +23,27 @@ NEEDED = {
 }
 """Columns without which a file is none of ours."""
 
+NUMBERS = {"interval_low", "interval_high", "suggestion", "seed", "learning_rate", "loss", "smoothed"}
+"""Columns that hold numbers alone."""
+
 Table = Mapping[str, Sequence[Scalar | None]]
 
 
+def check_room(folder: Path) -> None:
+    """Raises StoreError where the files could not be written, before anything takes time. Makes nothing.
+
+    Nor are they, where the folder is of a newer lrsweep.
+    """
+    check_folder(folder, replaced=NEEDED)
+    refuse_newer(folder)
+
+
 def make_room(folder: Path) -> None:
-    """Makes the folder, and raises StoreError where the files could not be written, before anything takes time."""
+    """Makes the folder, and raises StoreError where its disk takes no file."""
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    for path in (folder / RANGES, folder / RAMPS):
-        if not replaceable(path):
-            raise StoreError(f"{path} is there and no plain file; remove it, or name {ELSEWHERE}")
+    if refused := refusal(folder):
+        raise StoreError(explanation(folder, refused))
 
 
 def write_ranges(folder: Path, ranges: Table, ramps: Table) -> None:
@@ -47,6 +57,9 @@ def read_ranges(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame] | tuple[None,
     """The content of ranges.csv and ramps.csv; None and None where there was no range test."""
     if not all((folder / name).exists() for name in NEEDED):
         return None, None
+    for name in NEEDED:
+        if not (folder / name).is_file():
+            raise StoreError(f"{folder / name} is there and no plain file; remove it, and lrsweep find writes it anew")
     return read_table(folder / RANGES), read_table(folder / RAMPS)
 
 
@@ -56,14 +69,22 @@ def read_table(path: Path) -> pd.DataFrame:
 
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values=["", "nan"])
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes what is too much for names of the rows
+            raise ValueError("its rows are longer than its header")
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read ({error}); remove it, and lrsweep find writes it anew") from error
+        said = f"{path} cannot be read ({' '.join(str(error).split())})"
+        raise StoreError(f"{said}; remove it, and lrsweep find writes it anew") from error
     if lacks := NEEDED[path.name] - {*frame.columns}:
         said = f"{path} has no column {', '.join(sorted(lacks))}"
         raise StoreError(f"{said}; remove it, and lrsweep find writes it anew")
+    frame = frame.astype(dict.fromkeys(NEEDED[path.name] - NUMBERS, object))  # one that is empty is text all the same
+    if text := NUMBERS & {*frame.select_dtypes(exclude="number")} if len(frame) else set():
+        said = f"{path} has what is no number in column {', '.join(sorted(text))}"
+        raise StoreError(f"{said}; remove it, and lrsweep find writes it anew")
     for column in frame.select_dtypes(exclude="number"):
-        frame[column] = [
+        cells = [
             cell[1:] if isinstance(cell, str) and cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
             for cell in frame[column]
         ]
+        frame[column] = pd.Series(cells, dtype=object)
     return frame

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
-from typing import Any
+from itertools import compress, groupby
+from types import NoneType
+from typing import Any, TypeVar
 
-from lrsweep.vocabulary import Array, Scalar
+from lrsweep.vocabulary import Array, Scalar, plain
+
+Key = TypeVar("Key")
+Record = TypeVar("Record")
 
 Columns = dict[str, list[Scalar | None]]
 """A table: the values of each column, all of one length. By column, since a dict for each of 100,000 rows takes ten
@@ -25,8 +31,12 @@ NAMED = ("run_id", "status", "reason")
 AFTER_TRAINING = ("learning_rate", "grad_norm", "update_ratio")
 """Columns of a curve that are empty at epoch 0."""
 
-FORMULA = ("=", "+", "-", "@")
-"""What a spreadsheet takes for the start of a formula."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the start of a formula, or skips before one."""
+
+
+AT_ONCE = 1000
+"""Rows that are taken together: one by one they take longer, and all at once more memory."""
 
 
 def by_column(records: Iterable[Mapping[str, Scalar | None]], first: Iterable[str] = ()) -> Columns:
@@ -36,21 +46,26 @@ def by_column(records: Iterable[Mapping[str, Scalar | None]], first: Iterable[st
     {'c': [None, None], 'a': [1, 3], 'b': [None, 2]}
     """
     columns: Columns = {column: [] for column in first}
-    for number, record in enumerate(records):
-        add_row(columns, number, record)
+    number = 0
+    for keys, rows in alike(records, tuple):
+        number = extend(columns, number, keys, [row.values() for row in rows])
     return columns
 
 
-def add_row(columns: Columns, number: int, record: Mapping[str, Scalar | None]) -> None:
-    """Adds a record to columns that have so many rows already."""
-    for column, value in record.items():
-        try:
-            columns[column].append(value)
-        except KeyError:
-            columns[column] = [*[None] * number, value]
-    if len(record) < len(columns):
-        for column in columns.keys() - record.keys():
-            columns[column].append(None)
+def alike(rows: Iterable[Record], key: Callable[[Record], Key]) -> Iterator[tuple[Key, list[Record]]]:
+    """The rows in order, some at a time that have the same key."""
+    for (_, same), group in groupby(enumerate(rows), lambda pair: (pair[0] // AT_ONCE, key(pair[1]))):
+        yield same, [row for _, row in group]
+
+
+def extend(columns: Columns, number: int, keys: Sequence[str], rows: Sequence[Iterable[Scalar | None]]) -> int:
+    """Adds rows of values for these keys to columns that have so many rows already; returns how many they then have."""
+    for column, values in zip(keys, zip(*rows, strict=True), strict=True):
+        columns.setdefault(column, [None] * number).extend(values)
+    number += len(rows)
+    for own in columns.values():
+        own += [None] * (number - len(own))
+    return number
 
 
 def run_columns(rows: Iterable[tuple[Any, ...]]) -> Columns:
@@ -61,14 +76,12 @@ def run_columns(rows: Iterable[tuple[Any, ...]]) -> Columns:
     described: Columns = {column: [] for column in NAMED}
     measured: Columns = {}
     number = 0
-    for *named, settings, metrics in rows:
-        row = dict(zip(NAMED, named, strict=True)) | settings
-        if row["status"] is None:
-            described |= {column: [None] * number for column in row if column not in described}
+    for (done, settings, metrics), group in alike(rows, lambda row: (row[1] is not None, (*row[3],), (*row[4],))):
+        if done:
+            extend(described, number, (*NAMED, *settings), [(*row[:3], *row[3].values()) for row in group])
+            number = extend(measured, number, metrics, [row[4].values() for row in group])
         else:
-            add_row(described, number, row)
-            add_row(measured, number, metrics)
-            number += 1
+            described |= {column: [None] * number for column in settings if column not in described}
     return described | measured
 
 
@@ -77,27 +90,37 @@ def csv_text(columns: Mapping[str, Sequence[Scalar | None]]) -> bytes:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*(map(_cell, values) for values in columns.values()), strict=True))
+    writer.writerows(zip(*map(_cells, columns.values()), strict=True))
     return text.getvalue().encode()
 
 
 def curve_lines(columns: Sequence[str], curves: Iterable[tuple[str, Array]]) -> Iterator[str]:
-    """Lines of CSV, joined by hand: numbers need no quoting, and there are a hundred times as many as in runs.csv."""
+    """Lines of CSV, made by hand: numbers need no quoting, and there are a hundred times as many as in runs.csv."""
     yield f"run_id,{','.join(columns)}\n"
-    first = [not column.startswith(AFTER_TRAINING) for column in columns[2:]]
+    applies = [not column.startswith(AFTER_TRAINING) for column in columns[2:]]
+    untrained = f"%s,%.0f,%.0f{''.join(',%r' if own else ',' for own in applies)}\n"
+    line = f"%s,%.0f,%.0f{',%r' * len(applies)}\n"
     for run_id, curve in curves:
-        lines = [[f"{run_id},{epoch:.0f},{step:.0f}", *map(repr, rest)] for epoch, step, *rest in curve.tolist()]
-        if lines:  # untrained: what follows from training does not apply
-            lines[0][1:] = [value if applies else "" for value, applies in zip(lines[0][1:], first, strict=True)]
-        yield "".join(f"{','.join(line)}\n" for line in lines)
+        for epoch, step, *rest in curve[:1].tolist():  # what follows from training does not apply
+            yield untrained % (run_id, epoch, step, *compress(rest, applies))
+        for start in range(1, len(curve), AT_ONCE):
+            yield "".join([line % (run_id, *row) for row in curve[start : start + AT_ONCE].tolist()])
 
 
+def _cells(values: Sequence[Scalar | None]) -> Iterable[Scalar | None]:
+    """The values of a column as they stand in a CSV file."""
+    return values if {*map(type, values)} <= {float, int, NoneType} else map(_cell, values)
+
+
+@functools.lru_cache(maxsize=AT_ONCE, typed=True)
 def _cell(value: Scalar | None) -> Scalar | None:
-    """A value as it stands in a CSV file: text is kept from being read as a formula, booleans are spelled as in YAML.
+    """A value as it stands in a CSV file: text is kept from being read as a formula, and from steering a terminal that
+    shows the file; booleans are spelled as in YAML.
 
     >>> _cell("=1+1"), _cell(-1.0), _cell(True)
     ("'=1+1", -1.0, 'true')
     """
     if isinstance(value, str):
+        value = value if value.isprintable() else "\n".join(map(plain, value.split("\n")))
         return f"'{value}" if value.startswith(FORMULA) else value
     return str(value).lower() if isinstance(value, bool) else value

@@ -1,8 +1,12 @@
-"""What `lrsweep report` costs on a large sweep: seconds and memory, of 100,000 made-up runs with 20 epochs.
+"""What large sweeps cost: seconds, of the wall and of the CPU, and memory, of the process that conducts them.
 
     python tests/studies/size.py [--settings 10] [--rates 20] [--seeds 500] [--epochs 20] [--keep FOLDER]
+    python tests/studies/size.py --settings 1 --rates 100 --seeds 20 --epochs 20000
+    python tests/studies/size.py --sweeps 1000 10000 100000 [--epochs 2] [--keep FOLDER]
 
-The results folder is made through the store, as a sweep would make it. Only Linux and macOS tell a process's memory.
+The first two report a results folder that is made through the store, as a sweep would make it: 100,000 short runs, and
+2,000 long ones. The last one plans and runs sweeps of so many small runs, and runs them again when all is done. Only
+Linux and macOS tell a process's memory.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ import argparse
 import importlib.util
 import math
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +133,10 @@ def make(folder: Path, runs: Planned) -> None:
     random = np.random.default_rng(0)
 
     def stacks() -> Iterator[list[Outcome]]:
-        for at in range(0, len(runs), 5000):
+        many = max(1, 100_000 // runs[0][1]["epochs"])
+        for at in range(0, len(runs), many):
             with np.errstate(all="ignore"):
-                yield [outcome(run_id, row, random) for run_id, row in runs[at : at + 5000]]
+                yield [outcome(run_id, row, random) for run_id, row in runs[at : at + many]]
 
     with Store.create(folder) as store:
         store.set_plan(runs, about(runs))
@@ -139,39 +146,88 @@ def make(folder: Path, runs: Planned) -> None:
     write_file(folder / "provenance.json", b"{}\n")
 
 
-def measured(arguments: list[str], output: Path) -> tuple[float, float, int]:
-    """Seconds, peak resident memory in GiB and exit code of a command, whose stdout goes to a file."""
-    start = time.perf_counter()
-    with output.open("wb") as out:
-        pid = os.posix_spawn(sys.executable, [sys.executable, *arguments], dict(os.environ),
-                             file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1)])  # fmt: skip
-        _, status, usage = os.wait4(pid, 0)
+@dataclass(frozen=True)
+class Cost:
+    """Of a command: seconds until it says that nothing is left to train, and to its end; its CPU's; its memory."""
+
+    start: float
+    seconds: float
+    cpu: float
+    gibibytes: float
+    code: int
+
+    def __str__(self) -> str:
+        started = f" ({self.start:.1f} s to its start)" if self.start else ""
+        return f"{self.seconds:6.1f} s{started}, {self.cpu:6.1f} s of CPU, {self.gibibytes:.2f} GiB, exit {self.code}"
+
+
+def measured(arguments: Sequence[str]) -> Cost:
+    """What a command of lrsweep costs; the memory and CPU of its workers are not in it."""
+    begun, started = time.perf_counter(), 0.0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lrsweep", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        started = started or (time.perf_counter() - begun if "to train" in line else 0.0)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     unit = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - start, usage.ru_maxrss * unit / 2**30, os.waitstatus_to_exitcode(status)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(started, time.perf_counter() - begun, cpu, usage.ru_maxrss * unit / 2**30, process.returncode)
+
+
+def size(folder: Path) -> float:
+    """Megabytes of a folder's files."""
+    return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+
+
+def run_sweeps(counts: Sequence[int], epochs: int, results: Path) -> None:
+    """Plans, runs and runs again sweeps of so many runs: of a linear model on iris, half of the runs at a time."""
+    for count in counts:
+        name = f"runs-{count}"
+        path, rates = results / f"{name}.yaml", max(2, min(1000, count // 10))
+        path.write_text(
+            f"name: {name}\ndataset: iris\nwidth: 4\ndepth: 0\noptimizer: sgd\nbatch_size: full\nepochs: {epochs}\n"
+            f"learning_rate: {{log: [1e-4, 1], num: {rates}}}\nseeds: {count // rates}\n"
+        )
+        shared = [str(path), "--results", str(results), "--max-runs", str(count)]
+        print(f"{count:,} runs of {epochs:,} epochs", flush=True)
+        for what in ("plan", "run", "run"):
+            found = measured([what, *shared])
+            each = f", {1000 * (found.seconds - found.start) / count:.2f} ms a run" if found.start else ""
+            print(f"  {what:<5} {found}{each}", flush=True)
+        print(f"  on disk {size(results / name):,.0f} MB", flush=True)
+
+
+def report_made_up(runs: Planned, results: Path) -> None:
+    """Reports a results folder of made-up runs, which is made if it is not there."""
+    folder = results / "large"
+    if not folder.exists():
+        make(folder, runs)
+    print(f"{len(runs):,} runs of {runs[0][1]['epochs']:,} epochs: {size(folder):,.0f} MB", flush=True)
+    report = ["report", "large", "--results", str(results), "--quiet"]
+    for options in [[], ["--json"], ["--all"]] + ([["--html"]] if importlib.util.find_spec("plotly") else []):
+        print(f"  {' '.join(['report', *options]):<14} {measured([*report, *options])}", flush=True)
+    if (folder / "report.html").exists():
+        print(f"  report.html {(folder / 'report.html').stat().st_size / 1e6:.1f} MB")
 
 
 def main() -> None:
-    """Makes the folder, reports it, and prints what that took."""
+    """Measures what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    for name, default in (("settings", 10), ("rates", 20), ("seeds", 500), ("epochs", 20)):
+    for name, default in (("settings", 10), ("rates", 20), ("seeds", 500), ("epochs", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--sweeps", type=int, nargs="+", help="run sweeps of so many runs instead")
     parser.add_argument("--keep", type=Path, help="make the results here and keep them; there already: use them")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         results = given.keep or Path(made)
-        folder = results / "large"
-        runs = planned(given.settings, given.rates, given.seeds, given.epochs)
-        if not folder.exists():
-            make(folder, runs)
-        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-        print(f"{len(runs):,} runs of {given.epochs} epochs, {given.settings:,} settings: {size:,.0f} MB", flush=True)
-        report = ["-m", "lrsweep", "report", "large", "--results", str(results), "--quiet"]
-        commands = [[], ["--json"], ["--all"]] + ([["--html"]] if importlib.util.find_spec("plotly") else [])
-        for options in commands:
-            seconds, memory, code = measured([*report, *options], Path(made, "said"))
-            print(
-                f"{' '.join(['report', *options]):<14} {seconds:5.1f} s  {memory:.2f} GiB  exit code {code}", flush=True
-            )
+        results.mkdir(parents=True, exist_ok=True)
+        if given.sweeps:
+            run_sweeps(given.sweeps, given.epochs or 2, results)
+        else:
+            report_made_up(planned(given.settings, given.rates, given.seeds, given.epochs or 20), results)
 
 
 if __name__ == "__main__":

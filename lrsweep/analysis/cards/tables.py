@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lrsweep.analysis.cards.card import Col, Kind
+from lrsweep.analysis.curves import Read, at_epochs
 from lrsweep.analysis.ranking import RATE
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def rates_table(rows: pd.DataFrame) -> list[Col]:
     return [Col("rate", rows[RATE].tolist(), "rate"), *measures, *lost]
 
 
-def epochs_table(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Col]:
+def epochs_table(runs: pd.DataFrame, read: Read) -> list[Col]:
     """The validation score by epoch against the rate, mean over seeds; a rate with a seed that ended before has none.
 
     `runs` are a setting's. Where the curves have no score, the loss stands for it: `val_loss`, else `train_loss`.
@@ -49,8 +50,7 @@ def epochs_table(runs: pd.DataFrame, curves: pd.DataFrame) -> list[Col]:
     done = runs.reindex(columns=["epochs_done"])["epochs_done"].dropna()  # nan where a run failed
     last = int(done.max()) if len(done) else 0
     epochs = np.unique(np.geomspace(1, last, MOST_EPOCHS).round().astype(int)) if last else np.array([], int)
-    picked = curves[curves["epoch"].isin(epochs)]
-    picked = picked[picked["run_id"].isin(own["run_id"])].merge(own, on="run_id")
+    picked = at_epochs(runs, read, epochs).merge(own, on="run_id")
     columns = [one for one in ("val_accuracy", "val_r2", "val_loss", "train_loss") if one in picked]
     metric = next((one for one in columns if picked[one].notna().any()), None)
     if metric is None:

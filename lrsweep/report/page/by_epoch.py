@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from lrsweep.analysis.curves import Read
 from lrsweep.analysis.ranking import RATE
 from lrsweep.report import words
 from lrsweep.report.page import look
 from lrsweep.report.page.look import Key, Mark, Picture
-from lrsweep.report.page.shown import Curves, Setting, spread
+from lrsweep.report.page.shown import Setting, mean_curves, spread, with_curves
 from lrsweep.report.page.strips import MARKS
 from lrsweep.report.words import many
 from lrsweep.vocabulary import Array
@@ -51,13 +52,13 @@ class Line:
         return "dropped" if self.dropped else "lost" if self.lost else ""
 
 
-def pictures(settings: Sequence[Setting], labels: Sequence[str], curves: Curves) -> list[Picture]:
+def pictures(settings: Sequence[Setting], labels: Sequence[str], read: Read) -> list[Picture]:
     """A figure for each setting, empty where it has no curves; none at all where nothing has."""
-    lines = [_lines(setting, curves) for setting in settings]
+    lines = [_lines(setting, read) for setting in settings]
     if not any(lines):
         return []
     return [
-        _picture(setting, own, curves, label) if own else _empty(setting, label)
+        _picture(setting, own, read, label) if own else _empty(setting, label)
         for setting, own, label in zip(settings, lines, labels, strict=True)
     ]
 
@@ -71,28 +72,28 @@ def _empty(setting: Setting, label: str) -> Picture:
     return Picture(label, told, f"{told}, since no run came as far as an epoch.", go.Figure(layout=axes), height=24)
 
 
-def _lines(setting: Setting, curves: Curves) -> list[Line]:
+def _lines(setting: Setting, read: Read) -> list[Line]:
     """The rates to draw, the best one always among them."""
     rates = setting.rates[RATE].to_numpy(dtype=float)
     best = int(np.searchsorted(rates, setting.entry["best_rate"])) if setting.entry["best_rate"] is not None else None
-    ids = setting.runs.groupby(RATE)["run_id"].agg(list)
+    of_rate, there = dict([*setting.runs.groupby(RATE)]), with_curves(setting.runs, read)
     lost, dropped = setting.rates["n_lost"].to_numpy(), setting.dropped
-    drawn = [at for at, rate in enumerate(rates) if all(run_id in curves.of_run for run_id in ids[rate])]
+    drawn = [at for at, rate in enumerate(rates) if there.issuperset(of_rate[rate]["run_id"])]
     found = []
     for at in spread(drawn, MOST_RATES, best):
-        losses = {name: curves.mean(ids[rates[at]], name) for name, *_ in PANELS}
+        losses = mean_curves(of_rate[rates[at]], read, [name for name, *_ in PANELS])
         share, gone = at / max(1, len(rates) - 1), bool(dropped[at])
         found.append(Line(float(rates[at]), share, at == best, 0 if gone else int(lost[at]), gone, losses))
     return found
 
 
-def _picture(setting: Setting, lines: Sequence[Line], curves: Curves, label: str) -> Picture:
+def _picture(setting: Setting, lines: Sequence[Line], read: Read, label: str) -> Picture:
     import plotly.graph_objects as go
 
     n_seeds = int(setting.rates["n_seeds"].max())
     drawn = [*sorted(lines, key=lambda line: line.best)]  # the best on top
     figure = go.Figure(
-        data=[*(trace for line in drawn for trace in _traces(line, n_seeds)), *_schedule(setting, curves)],
+        data=[*(trace for line in drawn for trace in _traces(line, n_seeds)), *_schedule(setting, read)],
         layout=_layout(lines, setting),
     )
     chosen = next((line for line in lines if line.best), None)
@@ -162,17 +163,16 @@ def _traces(line: Line, n_seeds: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _schedule(setting: Setting, curves: Curves) -> Iterator[dict[str, Any]]:
+def _schedule(setting: Setting, read: Read) -> Iterator[dict[str, Any]]:
     """The learning rate by epoch, of the first seed that has a curve.
 
     A row of the curves holds the rate of its epoch's last step, so that is the rate since the row before.
     """
     runs = setting.runs[setting.runs[RATE] == _scheduled(setting)].sort_values("seed")
-    values = next(
-        (found for run_id in runs["run_id"] if len(found := curves.column(run_id, "learning_rate")) > 1), None
-    )
-    if values is None:
+    curve = next((found for run_id in runs["run_id"] if len(found := read([run_id])) > 1), None)
+    if curve is None or "learning_rate" not in curve:
         return
+    values = curve["learning_rate"].to_numpy(float)
     epochs = [i for i in spread(range(1, len(values)), 4 * MOST_EPOCHS) if math.isfinite(values[i])]
     if not epochs:
         return

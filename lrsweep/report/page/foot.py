@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lrsweep.report.page.markup import Html, tag, verbatim
+from lrsweep.vocabulary import quoted
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
@@ -51,7 +51,5 @@ def _mapping(provenance: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _command(answer: Answer) -> str:
     """The command that trains these runs."""
-    words = ["lrsweep", "run", answer.about["spec_path"]]
-    for override in answer.about["overrides"]:
-        words += ["-o", override]
-    return shlex.join(words)
+    overrides = [f"-o {quoted(override)}" for override in answer.about["overrides"]]
+    return " ".join(["lrsweep run", quoted(answer.about["spec_path"]), *overrides])

@@ -11,7 +11,7 @@ from lrsweep.report import tables, words
 from lrsweep.report.page import by_epoch, charts, look, objective
 from lrsweep.report.page.blocks import chooser, figure, part, table
 from lrsweep.report.page.markup import Html, tag
-from lrsweep.report.page.shown import Curves, Part, Setting
+from lrsweep.report.page.shown import Part, Setting
 from lrsweep.report.words import many
 from lrsweep.vocabulary import DIVERGED, STOPPED
 
@@ -62,14 +62,13 @@ def by_rate(answer: Answer, shown: Sequence[Part]) -> Html:
 def in_detail(answer: Answer, shown: Sequence[Part]) -> Html | None:
     """The curves of one setting, and its rates in tables."""
     settings, labels = [setting for one in shown for setting in one.settings], [*_labels(shown)]
-    curves = Curves(answer.curves)
-    pictures = by_epoch.pictures(settings, labels, curves)
+    pictures = by_epoch.pictures(settings, labels, answer.read_curves)
     return tag(
         "section",
         tag("h2", "Rate by rate", class_="kicker"),
         chooser("setting", "Setting", labels),
         figure("curves", pictures, "setting", lead=True) if pictures else None,
-        *(part("setting", at, *_rates(answer, setting, curves)) for at, setting in enumerate(settings)),
+        *(part("setting", at, *_rates(answer, setting)) for at, setting in enumerate(settings)),
         id="detail",
     )
 
@@ -80,11 +79,10 @@ def _labels(shown: Sequence[Part]) -> Iterator[str]:
         yield from (f"{one.dataset}: {setting.name}" if len(shown) > 1 else setting.name for setting in one.settings)
 
 
-def _rates(answer: Answer, setting: Setting, curves: Curves) -> Iterator[Html | None]:
+def _rates(answer: Answer, setting: Setting) -> Iterator[Html | None]:
     """What each rate cost and came to; the evidence of its diagnosis stands in the grid of diagnoses."""
     best = [row == 1 and setting.entry["best_rate"] is not None for row in setting.rates["rank"]]
-    own = curves.rows(setting.runs["run_id"])
-    (_, columns), (_, means), *epochs = tables.rate_tables(answer, setting.entry, own)
+    (_, columns), (_, means), *epochs = tables.rate_tables(answer, setting.entry)
     columns = [column for column in columns if column.title not in ELSEWHERE]
     there = {column.title for column in columns}.union(ELSEWHERE)
     columns += [column for column in means if column.title not in there]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrsweep.analysis.curves import Read, at_epochs, portions
 from lrsweep.analysis.ranking import RATE, objective_values
 from lrsweep.report import drawing, words
 from lrsweep.vocabulary import STOPPED, Array
@@ -145,37 +146,23 @@ def spread(positions: Sequence[int], most: int, always: int | None = None) -> li
     return picked
 
 
-class Curves:
-    """The curves frame, cut into runs. A run's rows are together, epoch 0 first."""
+def with_curves(runs: pd.DataFrame, read: Read) -> set[str]:
+    """The runs that have a curve: one that failed at once has none."""
+    return set(at_epochs(runs, read, np.zeros(1))["run_id"])
 
-    def __init__(self, curves: pd.DataFrame) -> None:
+
+def mean_curves(runs: pd.DataFrame, read: Read, names: Sequence[str]) -> dict[str, Array]:
+    """The means over runs with curves by epoch, each as far as all of them get with finite values."""
+    total, finite, n = np.empty((len(names), 0)), np.empty((len(names), 0), bool), 0
+    for part in portions(runs):
+        curves = read(runs["run_id"].iloc[part].tolist())
         starts = np.flatnonzero(curves["epoch"].to_numpy() == 0)
-        self.frame = curves
-        self.bounds = np.append(starts, len(curves))
-        self.of_run = {run_id: i for i, run_id in enumerate(curves["run_id"].to_numpy()[starts])}
-        self.columns: dict[str, Array] = {}
-
-    def column(self, run_id: str, name: str) -> Array:
-        """A run's values by epoch, from epoch 0 on; empty where it has none."""
-        if name not in self.columns:
-            known = name in self.frame
-            self.columns[name] = self.frame[name].to_numpy(float) if known else np.full(len(self.frame), np.nan)
-        at = self.of_run.get(run_id)
-        return np.empty(0) if at is None else self.columns[name][self.bounds[at] : self.bounds[at + 1]]
-
-    def rows(self, run_ids: Iterable[str]) -> pd.DataFrame:
-        """The rows of some runs."""
-        at = [self.of_run[run_id] for run_id in run_ids if run_id in self.of_run]
-        pieces = [np.arange(self.bounds[i], self.bounds[i + 1]) for i in at]
-        return self.frame.iloc[np.concatenate(pieces) if pieces else []]
-
-    def mean(self, run_ids: Sequence[str], name: str) -> Array:
-        """The mean over runs by epoch, as far as all of them get with finite values."""
-        each = [self.column(run_id, name) for run_id in run_ids]
-        length = min((len(values) for values in each), default=0)
-        if not length:
-            return np.empty(0)
-        stacked = np.array([values[:length] for values in each])
-        finite = np.isfinite(stacked).all(axis=0) | (np.arange(length) == 0)
-        until = length if finite.all() else int(np.argmin(finite))
-        return np.asarray(stacked[:, :until].mean(axis=0))
+        for one in np.split(curves.reindex(columns=list(names)).to_numpy(float).T, starts[1:], axis=1):
+            length = min(one.shape[1], total.shape[1]) if n else one.shape[1]
+            there = np.isfinite(one[:, :length])
+            total = total[:, :length] + one[:, :length] if n else one
+            finite = finite[:, :length] & there if n else there
+            n += 1
+    finite[:, :1] = True
+    until = [len(own) if own.all() else int(own.argmin()) for own in finite]
+    return {name: sums[:end] / n for name, sums, end in zip(names, total, until, strict=True)}

@@ -1,0 +1,383 @@
+"""The workers of a Dask cluster, whose scheduler and workers are the user's own: stacks go there, outcomes come back.
+
+Which worker has which stack is decided here, as for workers of our own, and not by Dask: it would hand what killed one
+worker to three more. A stack is put at its worker as data, and the task that trains it rests on that. If the worker
+dies, the data is gone with it, so Dask cancels the task, which is how its death is heard of, and tries it nowhere else.
+All that is put into the cluster belongs to this process's client: the scheduler drops it when that is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lrsweep import datasets
+from lrsweep.execute.remote import Delivered, Unwanted, arrived, inventory, train_there
+from lrsweep.execute.training import KEPT, Stream, left, singles, unfinished
+from lrsweep.vocabulary import CRASHED, LrsweepError, Outcome, Stack, UsageError
+
+if TYPE_CHECKING:
+    import distributed
+
+ANSWER_SECONDS = 5
+"""How long a scheduler may take to answer."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks at who is there; that a worker with a stack in hand died is heard of at once."""
+
+MOST_FAILURES = 3
+"""So many times in a row data may fail to reach a worker that lives."""
+
+QUEUED = 1
+"""Stacks that wait at a worker beside those that it trains, so that it has the next at once."""
+
+GUILTY = "its worker ended, and another before; they may have run out of memory: lower width or batch_size"
+
+MISSING = "--cluster trains on Dask, which is not installed; pip install 'lrsweep[dask]', or '.[dask]' in a clone"
+
+
+Arriving = dict[str, "asyncio.Future[distributed.Future]"]
+"""Datasets by their fingerprints, there or on their way."""
+
+
+@dataclass(eq=False)
+class Errand:
+    """A stack on its way; `sent` tells that a worker may have begun it."""
+
+    stack: Stack
+    attempt: int = 1
+    sent: bool = False
+
+
+@dataclass(eq=False)
+class Worker:
+    """A worker, how many stacks it trains at a time, those that it has in hand, and the data that it holds."""
+
+    address: str
+    threads: int
+    hands: dict[Future[list[Outcome]], Errand] = field(default_factory=dict)
+    data: Arriving = field(default_factory=dict)
+    failures: int = 0
+
+    def has_room(self, errand: Errand) -> bool:
+        """Whether it may have one more in hand: runs whose worker died have no queue, and at last one to themselves.
+
+        So a run that dies alone and again is the guilty one.
+        """
+        attempt = max([errand.attempt, *(other.attempt for other in self.hands.values())])
+        most = {1: self.threads + QUEUED, 2: self.threads}.get(attempt, 1)
+        return len(self.hands) < most
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[distributed.Client]:
+    """A client of the cluster at an address. Raises UsageError where there is none."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError(MISSING) from error
+    if "://" not in address:
+        raise UsageError(f"--cluster {address!r} is no address; write it like tcp://host:8786")
+    try:
+        client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
+    except Exception as error:  # Dask raises nearly anything for an address that it cannot use
+        why = " ".join(str(error.__cause__ or error).split())
+        raise UsageError(
+            f"--cluster {address}: no scheduler answers there ({why}); start one with `dask scheduler`"
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+class Cluster:
+    """Workers of a cluster that are given stacks; a dead one costs its stacks a retry, run by run."""
+
+    def __init__(
+        self,
+        client: distributed.Client,
+        deadline: float | None,
+        meanwhile: Callable[[], object] | None,
+        say: Callable[[str], object],
+    ) -> None:
+        self.client, self.deadline, self.meanwhile, self.say = client, deadline, meanwhile, say
+        self.address = client.scheduler.address
+        self.workers: dict[str, Worker] = {}
+        self.waiting: deque[Errand] = deque()
+        self.data: Arriving = {}
+        self.refused: set[str] = set()
+        self.retired: set[str] = set()
+        self.begun, self.due = False, 0.0
+        self.check_scheduler()
+        client.subscribe_topic("all", self.note)
+        self.look_round()
+
+    # Who is there.
+
+    def check_scheduler(self) -> None:
+        """Raises UsageError where the scheduler cannot load what it is to hand on."""
+        try:
+            self.client.run_on_scheduler(inventory)
+        except Exception as error:
+            raise UsageError(
+                f"the scheduler {self.address} cannot load lrsweep ({type(error).__name__}: {error}); "
+                "install the same in its environment as here"
+            ) from error
+
+    def note(self, event: tuple[float, Any]) -> None:
+        """Notes who leaves in order, as at the end of a batch job: no run is guilty of that."""
+        about = event[1]
+        if isinstance(about, dict) and about.get("action") == "remove-worker" and about.get("expected"):
+            self.retired.add(about["worker"])
+
+    def look_round(self) -> list[Outcome]:
+        """Takes note of who came and who went; outcomes are of those who died with runs that died before."""
+        if time.monotonic() < self.due:
+            return []
+        self.due = time.monotonic() + LOOK_SECONDS
+        self.check_connection()
+        try:
+            threads: dict[str, int] = self.client.nthreads()
+            new = [*threads.keys() - self.workers.keys() - self.refused]
+            told = self.client.run(inventory, workers=new, on_error="return") if new else {}
+        except (OSError, CancelledError) as error:
+            raise self.lost() from error
+        for address, found in told.items():
+            if not isinstance(found, OSError):  # else it has left by now, or answers next time
+                self.admit(address, threads[address], found)
+        self.refused &= threads.keys()
+        gone = [worker for address, worker in self.workers.items() if address not in threads]
+        return [outcome for worker in gone for outcome in self.bury(worker)]
+
+    def admit(self, address: str, threads: int, found: dict[str, str] | Exception) -> None:
+        """Lets a worker take part if it has what this process has; raises UsageError until the first has a stack."""
+        if wrong := mismatch(found):
+            line = f"worker {address} {wrong}; install the same in its environment as here"
+            if not self.begun:
+                raise UsageError(line)
+            self.say(f"left out: {line}")
+            self.refused.add(address)
+        else:
+            self.retired.discard(address)
+            self.workers[address] = Worker(address, threads)
+
+    def size(self) -> int:
+        """How many stacks are trained at a time; waits for a worker if there is none."""
+        self.await_worker()
+        return max(1, sum(worker.threads for worker in self.workers.values()))
+
+    def await_worker(self) -> None:
+        """Waits until there is a worker, or for the deadline."""
+        if not self.workers and left(self.deadline) != 0:
+            self.say(f"{self.address} has no worker; waiting for one")
+        while not self.workers and left(self.deadline) != 0:
+            time.sleep(0.1)
+            self.look_round()
+
+    def check_connection(self) -> None:
+        """Raises LrsweepError where the scheduler is gone."""
+        if self.client.status != "running":
+            raise self.lost()
+
+    def lost(self) -> LrsweepError:
+        """What there is to say when the scheduler does not answer any more."""
+        return LrsweepError(f"the scheduler {self.address} is gone; finished runs are kept; the same command goes on")
+
+    def unable(self, worker: Worker, error: BaseException | None) -> LrsweepError:
+        """What there is to say when a worker lives and does not what it is asked to."""
+        told = f"{type(error).__name__}: {error}"
+        return LrsweepError(f"worker {worker.address} cannot train ({told}); finished runs are kept")
+
+    # What they do.
+
+    def train(self, stacks: Sequence[Stack]) -> Stream:
+        """Each stack's outcomes as they come, until the deadline; what is left before its end is cancelled."""
+        self.drop()
+        waiting = self.waiting = deque(map(Errand, stacks))
+        try:
+            yield from self.outcomes()
+        finally:
+            if self.waiting is waiting:
+                self.drop()
+
+    def drop(self) -> None:
+        """Cancels what nobody waits for any more."""
+        self.waiting.clear()
+        for worker in self.workers.values():
+            for future in worker.hands:
+                future.cancel()
+            worker.hands.clear()
+
+    def close(self) -> None:
+        """Cancels all, and hears of the cluster no more."""
+        self.drop()
+        if self.client.status == "running":  # else the scheduler would complain of an event that nobody takes
+            self.client.unsubscribe_topic("all")
+
+    def outcomes(self) -> Stream:
+        """Each waiting stack's outcomes as they come, until the deadline."""
+        while left(self.deadline) != 0 and (self.waiting or self.busy()):
+            if outcomes := self.look_round():
+                yield outcomes
+            self.employ()
+            busy = self.busy()
+            if not busy:
+                self.await_worker()
+                continue
+            if self.meanwhile is not None:
+                self.meanwhile()
+                self.meanwhile = None
+            seconds = left(self.deadline)
+            done, _ = wait(busy, LOOK_SECONDS if seconds is None else min(seconds, LOOK_SECONDS), FIRST_COMPLETED)
+            for future in sorted(done, key=failed):  # what a worker did before it died counts
+                if outcomes := self.hear(busy[future], future):
+                    yield outcomes
+
+    def busy(self) -> dict[Future[list[Outcome]], Worker]:
+        """Who has what in hand."""
+        return {future: worker for worker in self.workers.values() for future in worker.hands}
+
+    def employ(self) -> None:
+        """Hands out what waits, in order, to those who have least in hand, as long as they have room."""
+        while self.waiting and self.workers:
+            errand = self.waiting[0]
+            free = [worker for worker in self.workers.values() if worker.has_room(errand)]
+            if not free:
+                return
+            worker = min(free, key=lambda worker: len(worker.hands) / worker.threads)
+            self.begun = True
+            loop = self.client.loop.asyncio_loop
+            future = asyncio.run_coroutine_threadsafe(self.deal(worker, errand), loop)
+            worker.hands[future] = self.waiting.popleft()
+
+    def hear(self, worker: Worker, future: Future[list[Outcome]]) -> list[Outcome]:
+        """A stack's outcomes; or, where its worker died, what that means for all that it had in hand."""
+        from distributed.scheduler import KilledWorker
+
+        if future not in worker.hands:  # it was buried just now
+            return []
+        try:
+            outcomes = future.result()
+            del worker.hands[future]
+            worker.failures = 0
+        except (CancelledError, Unwanted, KilledWorker) as error:
+            self.check_connection()
+            if isinstance(error, Unwanted):  # it is closing, which its runs have no part in
+                self.retired.add(worker.address)
+            outcomes = self.bury(worker)
+        except Undelivered as error:
+            self.check_connection()
+            worker.failures += 1
+            if worker.failures > MOST_FAILURES:
+                raise self.unable(worker, error.__cause__) from error
+            self.waiting.appendleft(worker.hands.pop(future))
+            outcomes, self.due = [], 0.0
+        except Exception as error:
+            raise self.unable(worker, error) from error
+        self.employ()
+        return outcomes
+
+    def bury(self, worker: Worker) -> list[Outcome]:
+        """A worker is gone: its runs are tried again, one by one, and one that dies alone and again is the guilty one.
+
+        Those that it had not begun, or of one that left in order, are tried as they were.
+        """
+        del self.workers[worker.address]
+        for future in worker.hands:
+            future.cancel()
+        errands = [*worker.hands.values()]
+        worker.hands.clear()
+        suspects = [] if worker.address in self.retired else [errand for errand in errands if errand.sent]
+        guilty = [errand for errand in suspects if len(suspects) == len(errand.stack.runs) == 1 < errand.attempt]
+        if errands:
+            runs = sum(len(errand.stack.runs) for errand in errands)
+            self.say(f"worker {worker.address} is gone; {runs} runs that it had in hand are tried again")
+        again = [Errand(part, one.attempt + 1) for one in suspects if one not in guilty for part in singles(one.stack)]
+        innocent = [replace(errand, sent=False) for errand in errands if errand not in suspects]
+        self.waiting.extendleft(reversed(again + innocent))
+        return [unfinished(errand.stack, CRASHED, GUILTY) for errand in guilty]
+
+    # In the client's thread.
+
+    async def deal(self, worker: Worker, errand: Errand) -> list[Outcome]:
+        """Has a worker train a stack, with all that it needs for that."""
+        here: dict[str, Any] = {"workers": [worker.address], "pure": False}
+        try:
+            delivered = await self.deliver(worker, errand.stack.fingerprint)
+            stack = await self.client.scatter(errand.stack, workers=[worker.address], hash=False)
+        except Exception as error:  # whatever is wrong with the worker is seen at the next look
+            raise Undelivered from error
+        errand.sent = True
+        told = self.client.submit(train_there, stack, delivered, worker.address, errand.attempt, **here)
+        try:
+            outcomes: list[Outcome] = await told
+        finally:
+            told.release()
+        return outcomes
+
+    async def deliver(self, worker: Worker, fingerprint: str) -> distributed.Future:
+        """A worker's copy of a dataset, brought there if need be."""
+        try:
+            return await once(worker.data, fingerprint, functools.partial(self.bring, worker, fingerprint))
+        except Exception:  # who had it last is gone: it is brought anew
+            worker.data.pop(fingerprint, None)
+            self.data.pop(fingerprint, None)
+            raise
+
+    async def bring(self, worker: Worker, fingerprint: str) -> distributed.Future:
+        """Brings a worker its copy of a dataset, from any other that has it."""
+        here: dict[str, Any] = {"workers": [worker.address], "pure": False}
+        raw = await once(self.data, fingerprint, functools.partial(self.upload, worker, fingerprint))
+        delivered = self.client.submit(Delivered, raw, **here)
+        await self.client.submit(arrived, delivered, **here)
+        return delivered
+
+    async def upload(self, worker: Worker, fingerprint: str) -> distributed.Future:
+        """Brings a dataset into the cluster, to the first worker that needs it."""
+        raw = datasets.cached(fingerprint)
+        raw = replace(raw, x=np.asarray(raw.x), y=np.asarray(raw.y))  # of the file that the arrays are mapped from
+        return await self.client.scatter(raw, workers=[worker.address], hash=False)
+
+
+class Undelivered(Exception):
+    """A worker did not get what it needs; it has begun nothing."""
+
+
+async def once(known: Arriving, fingerprint: str, bring: Callable[[], Coroutine[Any, Any, distributed.Future]]) -> Any:
+    """What is known of a dataset, brought if need be; no more than KEPT are known, the oldest goes.
+
+    Several may wait for it at once, and whoever is cancelled does not cancel it for the others.
+    """
+    if fingerprint not in known:
+        while len(known) >= KEPT:
+            del known[next(iter(known))]
+        known[fingerprint] = asyncio.ensure_future(bring())
+        known[fingerprint].add_done_callback(
+            lambda task: task.cancelled() or task.exception()
+        )  # else asyncio complains
+    return await asyncio.shield(known[fingerprint])
+
+
+def failed(future: Future[list[Outcome]]) -> bool:
+    """Whether a future that is done has no outcomes."""
+    return future.cancelled() or future.exception() is not None
+
+
+def mismatch(found: dict[str, str] | Exception) -> str:
+    """What a worker has that this process has not, in words; empty where they agree."""
+    if isinstance(found, Exception):
+        return f"cannot load lrsweep ({found})"  # of the class that it had there, in words
+    for name, own in inventory().items():
+        if found.get(name) != own:
+            return f"has {name} {found.get(name)}, and this machine {own}"
+    return ""

@@ -1,0 +1,256 @@
+"""Whether a database is whole, what can still be had of one that is not, and how a sweep goes on with that."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from lrsweep.store.folder import check_replaceable, next_backup, put_in_place
+from lrsweep.store.salvage import whole_runs
+from lrsweep.store.schema import (
+    APPLICATION,
+    DATABASE,
+    KINDS,
+    ROWS,
+    SAMPLE,
+    connect,
+    format_of,
+    is_new,
+    layout,
+    layout_of,
+    seal,
+    upgrade,
+)
+from lrsweep.store.trouble import explained
+from lrsweep.vocabulary import CURVE_COLUMNS, DIVERGED, FINISHED, StoreError
+
+GONE_WRONG = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_FORMAT")
+"""SQLite's names for what a damaged file gives rise to; its others are of the disk, or of other programs."""
+
+JOURNALS = ((1, 1), (2, 2))
+"""What bytes 18 and 19 of a database say of its journal: a rollback journal, as we have it, or a tool's WAL."""
+
+
+TOLD = {
+    "meta": "what it tells of the sweep is not as it was stored",
+    "plan": "its plan is not as it was stored",
+    "runs": "a run in it is not as it was stored",
+}
+
+JSON = ("settings", "metrics", "timing", "value")
+"""Columns that are JSON."""
+
+BESIDE = "runs.csv"
+"""A view that is never there before the database has something in it."""
+
+ENDED = (FINISHED, DIVERGED)
+"""What a run is for good; of two rows of a run, the one that is not so is the older one."""
+
+KEEP = f"""
+INSERT OR IGNORE INTO runs ({", ".join(ROWS["runs"])}, checksum) VALUES ({", ".join("?" * (len(ROWS["runs"]) + 1))})
+"""  # noqa: S608 -- the names are ours
+
+
+MOST_CITED = 80
+"""Letters of what SQLite says."""
+
+STATUS = ROWS["runs"].index("status")
+
+ANEW = "lrsweep run SPEC --fresh starts anew, and keeps the old folder as NAME.bak-N"
+REMEDY = "lrsweep run SPEC --recover keeps these, trains the others again, and leaves the damaged folder as NAME.bak-N"
+NO_CHECKSUMS = f"format 1 has no checksums that would tell which of its runs are whole; {ANEW}"
+
+
+class DamagedError(StoreError):
+    """A database that is not as it was written."""
+
+
+def check(database: sqlite3.Connection, path: Path, plan: bool) -> int:
+    """Check a whole database, and return the number of its format. Raises StoreError.
+
+    SQLite checks how its pages hang together and that indices say what the tables do, the checksums that each row is as
+    it was stored, the layout that the views ask what they should. Without `plan`, the rows of the plan are left out.
+    """
+    with sound(path):
+        database.execute("BEGIN")  # of one moment, though another process may write
+        try:
+            version = format_of(database, path)
+            if layout(database) != layout_of(version):
+                raise ValueError("its tables are not as they were made")
+            [said] = database.execute("PRAGMA integrity_check(1)").fetchone()
+            if said != "ok":
+                raise ValueError(said.splitlines()[-1])
+            for table in ROWS:
+                if plan or table != "plan":
+                    check_rows(database, table, version)
+        finally:
+            database.rollback()
+    return version
+
+
+def check_file(path: Path) -> None:
+    """Raise StoreError where SQLite would be led astray before it can be asked anything, or wait for ever."""
+    check_replaceable(path)
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header and path.with_name(BESIDE).is_file():
+        raise DamagedError(what_is_left(path, f"it is empty, and {BESIDE} beside it is not"))
+    if header[68:72] == APPLICATION.to_bytes(4) and (*header[18:20],) not in JOURNALS:
+        raise DamagedError(what_is_left(path, "its header is not as it was written"))
+
+
+def refuse_newer(folder: Path) -> None:
+    """Raise StoreError where a newer lrsweep wrote a folder, for those who need nothing of what is stored there."""
+    path = folder / DATABASE
+    if path.is_file():
+        with suppress(DamagedError), explained(path), connect(path, "rw") as database, sound(path):
+            if not is_new(database):
+                format_of(database, path)
+
+
+def check_rows(database: sqlite3.Connection, table: str, version: int) -> None:
+    """Raise ValueError where a row is not as it was stored; in format 1, which has no checksums, where it cannot be."""
+    columns = ROWS[table] if version == 1 else (*ROWS[table], "checksum")
+    kinds = tuple(KINDS.get(column, bytearray) for column in columns)
+    before, database.text_factory = database.text_factory, bytearray  # so that text is told from bytes, and not decoded
+    try:
+        for row in database.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 -- the names are ours
+            whole = plausible(columns, row) if version == 1 else seal(*row[:-1]) == row[-1]
+            if not whole or tuple(map(type, row)) != kinds:
+                raise ValueError(TOLD[table])
+    finally:
+        database.text_factory = before
+
+
+def plausible(columns: Sequence[str], row: Sequence[Any]) -> bool:
+    """Whether a row can be read. Raises ValueError, or says no."""
+    for column, value in zip(columns, row, strict=True):
+        if isinstance(value, bytearray):
+            text = value.decode()
+            if column in JSON:
+                json.loads(text)
+    return "curve" not in columns or len(row[-1]) % (8 * len(CURVE_COLUMNS)) == 0
+
+
+@contextmanager
+def sound(path: Path) -> Iterator[None]:
+    """Turn what a damaged database gives rise to into a DamagedError that says what can still be had of it."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:
+        if not getattr(error, "sqlite_errorname", "SQLITE_ERROR").startswith(GONE_WRONG):
+            raise
+        raise DamagedError(what_is_left(path, in_a_line(str(error)))) from error
+
+
+def in_a_line(text: str) -> str:
+    """What SQLite says, without what it cites of a damaged file.
+
+    >>> in_a_line("no such column: \x1b[31m\\nred" + 99 * "!")
+    'no such column: ?[31m red!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!…'
+    """
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    return line if len(line) <= MOST_CITED else f"{line[: MOST_CITED - 1]}…"
+
+
+def what_is_left(path: Path, damage: str) -> str:
+    """What is wrong with a database, how many of its runs are whole, and how to go on with these."""
+    said = f"{path} is damaged ({damage})"
+    if written_as(path) == 1:
+        return f"{said}; {NO_CHECKSUMS}"
+    n_whole = len({run_id for run_id, *_ in whole_runs(path)})
+    if not n_whole:
+        return f"{said}; no run in it can be read as it was stored; {ANEW}"
+    total = max(n_whole, *counted(path))
+    return f"{said}; {n_whole:,} of the {total:,} runs that can be counted in it are whole; {REMEDY}"
+
+
+def written_as(path: Path) -> int:
+    """The format that a file's header tells."""
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(100)[60:64])
+
+
+def counted(path: Path) -> list[int]:
+    """How many runs the table and its index say that there are, as far as they can be read. Leaves nothing behind."""
+    found = [0]
+    for how in ("INDEXED BY run_status", "NOT INDEXED"):
+        with suppress(sqlite3.Error), connect(path, "ro&immutable=1") as database:
+            found += database.execute(f"SELECT count(*) FROM runs {how}").fetchone()  # noqa: S608 -- the words are ours
+    return found
+
+
+def mend(folder: Path) -> list[str]:
+    """Put whole databases in place of damaged ones in a sweep's folder and its sample's, with all runs that are whole.
+
+    Whoever calls it holds the folder. The damaged one is kept as its next backup. Returns lines that say what was done.
+    What ends the process on the way leaves a database as it was, or recovered. Raises StoreError where nothing can be.
+    """
+    with explained(folder):
+        found = [folder / DATABASE, folder / SAMPLE / DATABASE]
+        damaged = [path for path in found if path.exists() and is_damaged(path)]
+        if not damaged:
+            return [f"nothing in {folder} is damaged"]
+        made = {path: path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp") for path in damaged}
+        try:
+            kept = [keep_whole_runs(path, new) for path, new in made.items()]
+            if not any(kept):
+                raise DamagedError(f"{damaged[0]} is damaged, and no run in it can be read as it was stored; {ANEW}")
+            backup = next_backup(folder)
+            shutil.copytree(folder, backup, symlinks=True, ignore=ignored, copy_function=link_or_copy)
+            for path, new in made.items():
+                for journal in ("journal", "wal", "shm"):  # first: SQLite would put their pages into the new file
+                    path.with_name(f"{path.name}-{journal}").unlink(missing_ok=True)
+                put_in_place(new, path)
+        finally:
+            for new in made.values():
+                new.unlink(missing_ok=True)
+    told = [f"{path}: {n:,} runs recovered" for path, n in zip(damaged, kept, strict=True)]
+    return [*told, f"the damaged folder is kept as {backup}"]
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether a database is damaged; raises StoreError where something else is wrong with it."""
+    try:
+        check_file(path)
+        with explained(path), connect(path, "rw") as database, sound(path):
+            if not is_new(database):
+                check(database, path, plan=True)
+    except DamagedError as error:
+        if written_as(path) == 1:
+            raise
+        return bool(error)
+    return False
+
+
+def keep_whole_runs(path: Path, new: Path) -> int:
+    """Make a new database with the runs of a damaged one that are whole, and return how many these are."""
+    with connect(new, "rwc") as database:
+        database.execute("PRAGMA journal_mode = MEMORY")  # who finds it half done removes it
+        upgrade(database, 0)
+        with database:
+            for ended in (True, False):
+                rows = (row for row in whole_runs(path) if (row[STATUS] in ENDED) is ended)
+                database.executemany(KEEP, rows)
+        [n_runs] = database.execute("SELECT count(*) FROM runs").fetchone()
+        return int(n_runs)
+
+
+def ignored(_: str, names: list[str]) -> list[str]:
+    """The files of a folder that its backup is without."""
+    return [name for name in names if name == ".lock" or name.endswith(".tmp")]
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """Keep a file under another name as well, which takes no room, since a new one then takes its place."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # not every disk can
+        shutil.copy2(source, target, follow_symlinks=False)

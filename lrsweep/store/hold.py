@@ -1,0 +1,103 @@
+"""Who may write a results folder: one process at a time, which the kernel sees to."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import time
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from typing import Self
+
+from lrsweep.store.folder import next_backup
+from lrsweep.store.trouble import explained
+from lrsweep.vocabulary import BusyError
+
+LOCK = ".lock"
+
+MOMENT = 0.02
+"""Seconds in which who took a lock has told who it is."""
+
+
+class Hold:
+    """A results folder, made where it is missing, that this process alone writes until the hold is closed by `with`.
+
+    However the process ends, the kernel frees the folder: a hold is never stale, and nobody has to remove the file.
+    Raises BusyError while another process has it. A folder that it made and that holds nothing by its end goes again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._take()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._tidy()
+        finally:
+            self._file.close()
+
+    def set_aside(self) -> Path:
+        """Rename the folder to its next backup, return that, and hold a new one in its place."""
+        with explained(self.folder), self._file:
+            kept = self.folder.rename(next_backup(self.folder))
+        self._take()
+        return kept
+
+    def _take(self) -> None:
+        with explained(self.folder):
+            missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+            self._file = lock(self.folder)
+            self._made = missing
+
+    def _tidy(self) -> None:
+        with suppress(OSError):  # another process may have put something there, or taken it away
+            if self._made and [path.name for path in self.folder.iterdir()] == [LOCK]:
+                (self.folder / LOCK).unlink()
+                for path in self._made:
+                    path.rmdir()
+
+
+def lock(folder: Path) -> FileIO:
+    """Take a folder, made where it is missing, until the file is closed; what the file says is for people only."""
+    for tries_left in reversed(range(100)):
+        try:
+            if file := _lock_once(folder):
+                return file
+        except (FileNotFoundError, FileExistsError):  # another process takes the folder away meanwhile
+            if not tries_left:
+                raise
+    raise BusyError(f"{folder} is renamed all the time by other processes; wait for them or stop them")
+
+
+def _lock_once(folder: Path) -> FileIO | None:
+    """The lock; None where the folder was renamed in between, so that it is of another folder than is there by now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as opened:
+        file = opened.enter_context((folder / LOCK).open("ab+", buffering=0))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(f"{folder} is already being written by {holder(file)}; wait for it or stop it") from error
+        if not os.path.samestat(os.fstat(file.fileno()), (folder / LOCK).stat()):
+            return None
+        since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} on host {platform.node()} since {since}".encode())
+        opened.pop_all()
+        return file
+
+
+def holder(file: FileIO) -> str:
+    """Who has a lock: who took it a moment ago gets the time to say so."""
+    for _ in range(10):
+        time.sleep(MOMENT)
+        file.seek(0)
+        if said := file.read().decode(errors="replace"):
+            return said
+    return "another process"

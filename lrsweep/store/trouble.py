@@ -1,0 +1,104 @@
+"""What goes wrong with files, in words: one line that says what failed, what is safe, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lrsweep.vocabulary import StoreError
+
+ELSEWHERE = "another folder with --results"
+"""What to name where a place does not do."""
+
+SAFE = "finished runs are safe"
+"""They are: what is stored is stored whole, and nothing else of it is ever written again."""
+
+PROBE = bytes(1 << 16)
+"""What the disk is tried with: larger than what SQLite writes at once, so that what fails there fails here."""
+
+
+@contextmanager
+def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
+    """Turn what the system, SQLite or a row that cannot be decoded raises into one line for the user."""
+    try:
+        yield
+    except (OSError, sqlite3.Error, ValueError) as error:
+        raise StoreError(explanation(path, error, elsewhere)) from error
+
+
+def present(path: Path) -> bool:
+    """Whether something is there; raises StoreError where the system does not tell."""
+    with explained(path):
+        return path.exists()
+
+
+def explanation(path: Path, error: Exception, elsewhere: str = ELSEWHERE) -> str:
+    """One line on an error that a file gave rise to, with a remedy, which may be to name a place `elsewhere`."""
+    code = _code(error)
+    if code in ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY") and (cause := refusal(path.parent)):
+        code, error = _code(cause), cause
+    match code:
+        case "ENOSPC" | "EDQUOT" | "SQLITE_FULL":
+            lack = "the quota is used up" if code == "EDQUOT" else "no space is left there"
+            return f"{path} cannot be written: {lack}; {SAFE}; free space and run the same command again"
+        case "EFBIG":
+            return f"{path} cannot be written: it is larger than a file may be; {SAFE}; raise the limit (ulimit -f)"
+        case "EIO" | "SQLITE_IOERR":
+            again = f"run the same command again, or copy what is there to another disk and name {elsewhere}"
+            return f"{path}: the disk reports an error ({_reason(error)}); {SAFE} as far as it keeps them; {again}"
+        case "EROFS":
+            return f"{path} cannot be written: its disk is read-only; {SAFE}; make it writable, or name {elsewhere}"
+        case "EACCES" | "EPERM" | "SQLITE_PERM":
+            return f"{path} cannot be opened or written; change its permissions, or name {elsewhere}"
+        case "SQLITE_READONLY" | "SQLITE_CANTOPEN":
+            said = f"{path} cannot be opened or written ({_reason(error)})"
+            return f"{said}; {SAFE}; look at its permissions and its disk, or name {elsewhere}"
+        case "EEXIST" | "ENOTDIR" | "ELOOP":
+            way = "a file or a dangling link is where a folder must be"
+            return f"{path}: {way}; move or remove that, or name {elsewhere}"
+        case "EISDIR":
+            return f"{_named(error) or path} is a folder where a file must be; move or remove it, or name {elsewhere}"
+        case "ENOENT":
+            return f"{path} cannot be written: {path.parent} does not exist, or no more; make it, or name {elsewhere}"
+        case "ENAMETOOLONG":
+            return f"{path}: the name is too long for this disk; shorten it, or name {elsewhere}"
+        case "SQLITE_BUSY" | "SQLITE_LOCKED":
+            return f"{path} is held by another program; close that and run the same command again"
+        case "SQLITE_NOTADB" | "SQLITE_CORRUPT":
+            return f"{path} is damaged ({error}); lrsweep run SPEC --recover goes on with what is whole in it"
+        case _:
+            return f"{path}: {_reason(error)}; mend that, or name {elsewhere}"
+
+
+def _reason(error: Exception) -> str:
+    return str((isinstance(error, OSError) and error.strerror) or error)
+
+
+def _named(error: Exception) -> str | None:
+    """The file that an error of the system is about, if it tells."""
+    return error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else None
+
+
+def refusal(folder: Path) -> OSError | None:
+    """What the system says to a new file in a folder; None where it lets it be. SQLite keeps that to itself."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            while file.tell() < len(PROBE):
+                file.write(PROBE[file.tell() :])
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None
+
+
+def _code(error: Exception) -> str:
+    """The name of an error without SQLite's extensions: SQLITE_READONLY for SQLITE_READONLY_DIRECTORY."""
+    if isinstance(error, OSError):
+        return errno.errorcode.get(error.errno or 0, "")
+    name: str = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")  # none: a row that cannot be decoded
+    return "_".join(name.split("_")[:2])

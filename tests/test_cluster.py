@@ -1,0 +1,657 @@
+"""On a Dask cluster: the files of a local sweep, whatever becomes of workers, scheduler and the sweep itself."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from search_cases import SEARCHES, TEXT, table, views
+from test_execute import GUILTY, flat, stack_of
+from threadpoolctl import threadpool_limits
+
+from lrsweep import execute, sweep
+from lrsweep.execute import cluster as ours
+from lrsweep.execute import remote
+from lrsweep.execute.cluster import Cluster, Errand, Worker, connected
+from lrsweep.execute.remote import Delivered, inventory
+from lrsweep.search import View
+from lrsweep.vocabulary import CRASHED, FINISHED, LrsweepError, Outcome, Stack, UsageError
+
+distributed = pytest.importorskip("distributed")
+
+LONG = ["learning_rate=0.01,0.1", "seeds=4", "epochs=800"]
+"""16 runs of a second or so, in 4 stacks where two workers train."""
+
+PATIENCE = 60
+"""Seconds that a loaded machine may take for what takes one or two; the tests look every few hundredths."""
+
+SABOTAGE = f"""
+import os, signal
+import lrsweep.execute.remote as remote
+train = remote.train
+def sabotaged(stack, data, watch):
+    if any(run.seed == {GUILTY} for run in stack.runs):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return train(stack, data, watch)
+remote.train = sabotaged
+"""
+
+WITHOUT = """
+import importlib.abc, sys
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "lrsweep":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Absent())
+"""
+"""The start of a Python that has no lrsweep."""
+
+
+ORPHANED = ["--idle-timeout", "300"]
+"""A scheduler ends by itself where the tests were killed, and its workers with it."""
+
+
+class Processes:
+    """A scheduler and workers in processes of their own, on this machine alone."""
+
+    def __init__(self, folder: Path, address: str = "tcp://127.0.0.1:0", **environment: str) -> None:
+        self.folder, self.environment, self.started = folder, environment, list[subprocess.Popen[bytes]]()
+        self.file = folder / "scheduler.json"
+        host, _, port = address.rpartition(":")
+        self.start("scheduler", "--host", host, "--port", port, "--scheduler-file", str(self.file), *ORPHANED)
+        self.address: str = wait_for(self.told)
+
+    def told(self) -> str | None:
+        """The scheduler's address, once it has written it down."""
+        with contextlib.suppress(OSError, ValueError):
+            address: str = json.loads(self.file.read_text())["address"]
+            return address
+        return None
+
+    def start(self, what: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Starts a `scheduler` or a `worker`; its log is a file of the folder."""
+        command = [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard", *arguments]
+        surroundings = {**os.environ, **self.environment, **environment}
+        with (self.folder / f"{what}-{len(self.started)}.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=surroundings, start_new_session=True)
+        self.started.append(process)
+        return self.started[-1]
+
+    def work(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Starts workers."""
+        where = ["--local-directory", str(self.folder), "--host", self.address.rpartition(":")[0]]
+        return self.start("worker", self.address, *where, *arguments, **environment)
+
+    def end(self) -> None:
+        """Ends all of it at once, workers with their nannies."""
+        for process in self.started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(happens: Callable[[], Any]) -> Any:
+    """Waits for something to be true, and returns it."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if found := happens():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+@contextlib.contextmanager
+def processes(folder: Path, **options: str) -> Iterator[Processes]:
+    """A cluster as long as it is needed."""
+    made = Processes(folder, **options)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """A scheduler and two workers, in which a run with the guilty seed kills its process; their nanny starts others."""
+    folder = tmp_path_factory.mktemp("dask")
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(SABOTAGE)
+    with processes(folder) as made:
+        cache = folder / "no-cache"  # a worker on another machine has not the parent's
+        made.work("--nworkers", "2", "--nthreads", "1", PYTHONPATH=str(folder / "site"), LRSWEEP_CACHE=str(cache))
+        yield made
+        assert not cache.exists()
+
+
+@pytest.fixture
+def address(dask: Processes) -> Iterator[str]:
+    """Its address, once both workers are there, and nothing of anybody; after the test there must be nothing left."""
+    with distributed.Client(dask.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=PATIENCE)
+        yield dask.address
+        wait_for(lambda: not left_behind(client))
+
+
+def left_behind(client: Any) -> list[str]:
+    """What there is in a cluster: tasks at the scheduler, data and datasets at the workers, and busy threads."""
+
+    def of_worker(dask_worker: Any) -> list[str]:
+        gc.collect()
+        datasets = [type(one).__name__ for one in gc.get_objects() if type(one).__name__ == "Delivered"]
+        return [*map(str, dask_worker.data), *map(str, dask_worker.active_threads.values()), *datasets]
+
+    tasks = client.run_on_scheduler(lambda dask_scheduler: [str(key) for key in dask_scheduler.tasks])
+    return [*tasks, *(name for names in client.run(of_worker, on_error="ignore").values() for name in names)]
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A sweep of 44 runs on iris, some of which diverge."""
+    path = tmp_path / "small.yaml"
+    path.write_text(TEXT)
+    return path
+
+
+def run(spec: Path, folder: str = "results", **options: Any) -> sweep.Result:
+    """The sweep, beside its file."""
+    return sweep.run(spec, results=spec.parent / folder, **options)
+
+
+class Looking(View):
+    """Does something at the first outcomes, and remembers what is said."""
+
+    def __init__(self, then: Callable[[list[Outcome]], object]) -> None:
+        self.then, self.count, self.told = then, 0, list[str]()
+
+    def trained(self, outcomes: list[Outcome]) -> None:
+        self.count += 1
+        if self.count == 1:
+            self.then(outcomes)
+
+    def say(self, line: str) -> None:
+        self.told.append(line)
+
+
+def workers_pids(address: str) -> dict[str, int]:
+    """The process ids of the workers by their addresses."""
+    with distributed.Client(address, set_as_default=False) as client:
+        found: dict[str, int] = client.run(os.getpid)
+        return found
+
+
+# The same bytes.
+
+
+def test_files_are_those_of_a_local_sweep(spec: Path, address: str) -> None:
+    there = run(spec, "there", cluster=address)
+    assert views(there.folder) == views(run(spec, "here", workers=0).folder)
+    timings = table(there.folder / "timings.csv")
+    assert {row["worker"] for row in timings} == {*workers_pids(address)}
+    assert {row["attempt"] for row in timings} == {"1"}
+    provenance = json.loads((there.folder / "provenance.json").read_text())
+    assert (provenance["cluster"], provenance["workers"]) == (address, 2)
+
+
+def test_files_of_a_sweep_that_searches_are_those_of_a_local_one(spec: Path, address: str) -> None:
+    """Screening, halving with runs that pause and go on at another worker, rates that are added."""
+    there = run(spec, "there", cluster=address, overrides=SEARCHES["all"])
+    assert views(there.folder) == views(run(spec, "here", workers=0, overrides=SEARCHES["all"]).folder)
+
+
+def test_threads_of_one_worker_train_side_by_side(spec: Path, tmp_path: Path) -> None:
+    with processes(tmp_path) as made:
+        made.work(
+            "--nthreads", "3", "--no-nanny", OPENBLAS_NUM_THREADS="2", DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED="no"
+        )
+        there = run(spec, "there", cluster=made.address)
+        assert json.loads((there.folder / "provenance.json").read_text())["workers"] == 3
+    assert views(there.folder) == views(run(spec, "here", workers=0).folder)
+
+
+def test_a_worker_whose_stacks_are_not_exact_trains_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, stack, real = list[int](), stack_of(0, 1, 2), remote.train
+
+    def train(part: Stack, *rest: Any) -> list[Outcome]:
+        sizes.append(len(part.runs))
+        return real(part, *rest)
+
+    monkeypatch.setattr(remote, "train", train)
+    monkeypatch.setattr(remote, "watcher", lambda: lambda: None)
+    monkeypatch.setattr(remote, "exact_here", lambda: False)
+    raw = ours.datasets.cached(stack.fingerprint)
+    outcomes = remote.train_there(stack, Delivered(raw), "tcp://there", 1)
+    assert sizes == [1, 1, 1]
+    assert [(outcome.run_id, outcome.timing["attempt"]) for outcome in outcomes] == [("r0", 1), ("r1", 1), ("r2", 1)]
+
+
+TWO_THREADS = """
+import threading
+from threadpoolctl import threadpool_info
+from lrsweep.execute import remote
+
+def told():
+    print(*{pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}, flush=True)
+
+def second():
+    with blas.held():
+        second_is_in.set()
+        first_is_done.wait()
+        told()
+
+told()
+blas, first_is_done, second_is_in = remote.OneBlasThread(), threading.Event(), threading.Event()
+thread = threading.Thread(target=second)
+with blas.held():
+    told()
+    thread.start()
+    second_is_in.wait()
+first_is_done.set()
+thread.join()
+told()
+"""
+
+
+def test_blas_has_one_thread_until_the_last_of_several_threads_is_done() -> None:
+    surroundings = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", TWO_THREADS]
+    told = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert told.stdout.split() == ["2", "1", "1", "2"]
+
+
+def test_a_worker_whose_blas_does_not_stay_at_one_thread_trains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where another thread of it holds BLAS at more."""
+    monkeypatch.setattr(remote, "one_blas_thread", contextlib.nullcontext)
+    monkeypatch.setattr(remote, "watcher", lambda: None)
+    with threadpool_limits(2, user_api="blas"), pytest.raises(RuntimeError, match="OPENBLAS_NUM_THREADS=1"):
+        remote.train_there(stack_of(0), None, "tcp://there", 1)
+
+
+# Workers that die.
+
+
+def test_a_worker_killed_in_the_middle_costs_a_retry(spec: Path, address: str) -> None:
+    pids = workers_pids(address)
+
+    def kill_the_other(outcomes: list[Outcome]) -> None:
+        """While it has a stack in hand, and one that waits."""
+        [pid] = [pid for name, pid in pids.items() if name != outcomes[0].timing["worker"]]
+        os.kill(pid, signal.SIGKILL)
+
+    view = Looking(kill_the_other)
+    there = run(spec, "there", cluster=address, view=view, overrides=LONG)
+    attempts = {row["attempt"] for row in table(there.folder / "timings.csv")}
+    assert attempts == {"1", "2"}
+    [line] = view.told
+    assert line.endswith("that it had in hand are tried again")
+    assert views(there.folder) == views(run(spec, "here", workers=2, overrides=LONG).folder)
+
+
+def test_only_the_guilty_run_is_crashed(spec: Path, address: str) -> None:
+    there = run(spec, "there", cluster=address, overrides=[f"seeds=[0, {GUILTY}, 1]", "width=4", "learning_rate=0.1"])
+    rows = {row["seed"]: row for row in table(there.folder / "runs.csv")}
+    assert {seed: row["status"] for seed, row in rows.items()} == {"0": FINISHED, str(GUILTY): CRASHED, "1": FINISHED}
+    assert rows[str(GUILTY)]["reason"] == ours.GUILTY
+    assert there.exit_code == 1
+    here = run(spec, "here", workers=0, overrides=["seeds=[0, 1]", "width=4", "learning_rate=0.1"])
+    assert [row for row in rows.values() if row["status"] == FINISHED] == table(here.folder / "runs.csv")
+
+
+def worker_with(threads: int, *attempts: int) -> Worker:
+    """A worker with single runs in hand that are at these attempts."""
+    errands = [Errand(stack_of(seed), attempt, sent=True) for seed, attempt in enumerate(attempts)]
+    return Worker("tcp://there", threads, {Future(): errand for errand in errands})
+
+
+@pytest.mark.parametrize(
+    ("threads", "attempts", "attempt", "room"),
+    [
+        (1, [], 1, True),
+        (1, [1], 1, True),  # one is trained, one waits
+        (1, [1, 1], 1, False),
+        (1, [1], 2, False),  # who was there when a worker died is trained alone
+        (1, [2], 1, False),
+        (2, [2, 1], 1, False),  # no queue behind it
+        (2, [2], 2, True),
+        (2, [1], 3, False),  # who was there twice has the worker to itself
+        (2, [3], 1, False),
+        (2, [], 3, True),
+    ],
+)
+def test_a_worker_has_room_for(threads: int, attempts: list[int], attempt: int, room: bool) -> None:
+    assert worker_with(threads, *attempts).has_room(Errand(stack_of(9), attempt)) is room
+
+
+class Client:
+    """Stands in for Dask's, with nobody there."""
+
+    def __init__(self) -> None:
+        self.scheduler = self
+        self.address, self.status = "tcp://nowhere:1", "running"
+
+    def run_on_scheduler(self, _: object) -> None: ...
+    def subscribe_topic(self, *_: object) -> None: ...
+    def nthreads(self) -> dict[str, int]:
+        return {}
+
+
+def buried(worker: Worker, *, retired: bool = False) -> tuple[list[Outcome], list[tuple[tuple[str, ...], int]]]:
+    """What comes of a worker's death: outcomes, and what is to be done next, as ids and attempts."""
+    cluster = Cluster(Client(), None, None, lambda _: None)
+    cluster.workers[worker.address] = worker
+    if retired:
+        cluster.note((0.0, {"action": "remove-worker", "worker": worker.address, "expected": True}))
+    outcomes = cluster.bury(worker)
+    return outcomes, [(errand.stack.ids, errand.attempt) for errand in cluster.waiting]
+
+
+def test_all_that_a_dead_worker_had_in_hand_is_tried_run_by_run() -> None:
+    worker = worker_with(2, 1, 2)
+    worker.hands[Future()] = Errand(stack_of(5, 6), 1, sent=True)
+    assert buried(worker) == ([], [(("r0",), 2), (("r1",), 3), (("r5",), 2), (("r6",), 2)])
+
+
+def test_what_had_not_reached_a_dead_worker_counts_no_attempt() -> None:
+    worker = worker_with(2, 2)
+    worker.hands[Future()] = Errand(stack_of(5, 6))
+    [outcome], waiting = buried(worker)
+    assert (outcome.run_id, outcome.status) == ("r0", CRASHED)
+    assert waiting == [(("r5", "r6"), 1)]
+
+
+def test_a_worker_that_leaves_in_order_makes_nobody_guilty() -> None:
+    assert buried(worker_with(1, 2), retired=True) == ([], [(("r0",), 2)])
+
+
+# Data.
+
+
+def test_data_is_sent_once_to_each_worker(address: str) -> None:
+    """One has it from the parent, the other from the first; stacks bring none with them."""
+
+    def received(dask_worker: Any) -> int:
+        return sum(key.startswith("RawData") for log in dask_worker.transfer_incoming_log for key in log["keys"])
+
+    with connected(address) as client:
+        before = client.run(received)
+        crew = Cluster(client, None, None, lambda _: None)
+        sent = counted(client, "scatter")
+        stacks = [stack_of(seed) for seed in range(12)]
+        outcomes = flat(crew.train(stacks)) | flat(crew.train(stacks))
+        assert len({outcome.timing["worker"] for outcome in outcomes.values()}) == 2
+        assert sum(type(data).__name__ == "RawData" for data in sent) == 1
+        assert sum(client.run(received).values()) - sum(before.values()) == 1
+        assert {len(worker.data) for worker in crew.workers.values()} == {1}
+
+
+def counted(client: Any, method: str) -> list[Any]:
+    """What a client's method is called with from now on."""
+    calls, real = list[Any](), getattr(client, method)
+
+    def call(first: Any, *rest: Any, **options: Any) -> Any:
+        calls.append(first)
+        return real(first, *rest, **options)
+
+    setattr(client, method, call)
+    return calls
+
+
+def test_data_that_is_lost_with_its_worker_is_sent_again(address: str) -> None:
+    with connected(address) as client:
+        crew = Cluster(client, None, None, lambda _: None)
+        flat(crew.train([stack_of(0)]))
+        [raw] = [one.result() for one in crew.data.values()]
+        [holder] = client.who_has([raw])[raw.key]
+        os.kill(client.run(os.getpid, workers=[holder])[holder], signal.SIGKILL)
+        wait_for(lambda: len(client.nthreads()) < 2 or holder not in client.nthreads())
+        assert {one.status for one in flat(crew.train([stack_of(1), stack_of(2)])).values()} == {FINISHED}
+
+
+def test_what_dask_writes_to_disk_for_lack_of_memory_comes_back_as_data() -> None:
+    import pickle
+
+    stack = stack_of(0)
+    delivered = Delivered(ours.datasets.cached(stack.fingerprint))
+    data = delivered.data_for(stack)
+    again = pickle.loads(pickle.dumps(delivered))  # noqa: S301  our own
+    assert np.array_equal(again.data_for(stack).x_train, data.x_train)
+    assert delivered.data_for(stack) is data
+
+
+# What is left behind: nothing; the fixture looks after every test.
+
+
+def test_a_stream_that_is_left_leaves_nothing_for_the_next(address: str) -> None:
+    with execute.crew(1, cluster=address) as go:
+        for _ in go([stack_of(0), stack_of(1, epochs=1_000_000), stack_of(2)]):
+            break
+        assert flat(go([stack_of(3), stack_of(4)])).keys() == {"r3", "r4"}
+
+
+def test_the_deadline_ends_what_is_trained(address: str) -> None:
+    with connected(address) as client, contextlib.closing(Cluster(client, None, None, lambda _: None)) as crew:
+        assert flat(crew.train([stack_of(0)])).keys() == {"r0"}
+        stacks = [stack_of(1, epochs=1_000_000)]
+        threading.Thread(target=lambda: setattr(crew, "deadline", wait_for(lambda: begun(crew)))).start()
+        assert not flat(crew.train(stacks))
+
+
+def begun(crew: Cluster) -> float | None:
+    """Now, if a worker trains."""
+    return time.perf_counter() if training(crew.address) else None
+
+
+@contextlib.contextmanager
+def started(spec: Path, address: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A sweep, started in a process of its own, which is gone afterwards."""
+    results = str(spec.parent / "results")
+    command = [
+        sys.executable,
+        "-m",
+        "lrsweep",
+        "run",
+        str(spec),
+        "--results",
+        results,
+        "--cluster",
+        address,
+        *arguments,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def training(address: str) -> bool:
+    """Whether a worker trains a stack."""
+
+    def keys(dask_worker: Any) -> list[str]:
+        return [str(key) for key in dask_worker.active_threads.values()]
+
+    with distributed.Client(address, set_as_default=False) as client:
+        return "train_there" in str(client.run(keys))
+
+
+def stored(spec: Path) -> bool:
+    """Whether a run is stored."""
+    with contextlib.suppress(LrsweepError), sweep.Store.open(spec.parent / "results" / "small") as store:
+        return bool(store.statuses())
+    return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_sweep_that_is_ended_leaves_nothing_in_the_cluster(spec: Path, address: str, number: int, code: int) -> None:
+    with started(spec, address, "-o", "epochs=30000") as process:
+        wait_for(lambda: training(address) or process.poll() is not None)
+        process.send_signal(number)
+        start = time.monotonic()
+        said = process.communicate(timeout=PATIENCE)[1]
+        assert time.monotonic() - start < 10  # 0.5 s where nothing else runs
+    assert process.returncode == code, said
+    assert number == signal.SIGKILL or "finished runs are kept; the same command goes on" in said
+
+
+# Who may take part.
+
+
+def test_a_worker_with_another_numpy_is_refused(spec: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = np.__version__
+    monkeypatch.setattr(np, "__version__", "2.0.1")
+    wanted = rf"worker tcp://\S+ has NumPy {theirs}, and this machine 2.0.1; install the same"
+    with pytest.raises(UsageError, match=wanted):
+        run(spec, cluster=address)
+    assert not (spec.parent / "results" / "small" / "sweep.db").exists()
+
+
+@pytest.mark.parametrize("what", inventory())
+def test_a_mismatch_says_what_is_there_and_what_is_wanted(what: str) -> None:
+    own = inventory()
+    assert ours.mismatch(own) == ""
+    assert ours.mismatch(own | {what: "0"}) == f"has {what} 0, and this machine {own[what]}"
+
+
+def test_a_worker_without_lrsweep_is_refused_or_left_out(address: str, dask: Processes, tmp_path: Path) -> None:
+    """Refused where the sweep begins, left out where it comes later."""
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT)
+    told = list[str]()
+    with execute.crew(1, cluster=address, say=told.append) as go:
+        flat(go([stack_of(0)]))
+        bare = dask.work("--nthreads", "1", "--no-nanny", PYTHONPATH=str(tmp_path))
+        try:
+            wait_for(lambda: flat(go([stack_of(1), stack_of(2)])) and told)
+            [line] = told
+            assert line.startswith("left out: worker tcp://")
+            assert "cannot load lrsweep (ModuleNotFoundError" in line
+            with pytest.raises(UsageError, match="cannot load lrsweep"), execute.crew(1, cluster=address):
+                pass
+        finally:
+            bare.terminate()
+            bare.wait(PATIENCE)
+
+
+def test_a_scheduler_without_lrsweep_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object, __: object) -> None:
+        raise ModuleNotFoundError("No module named 'lrsweep'")
+
+    monkeypatch.setattr(Client, "run_on_scheduler", fails)
+    with pytest.raises(UsageError, match="the scheduler tcp://nowhere:1 cannot load lrsweep"):
+        Cluster(Client(), None, None, lambda _: None)
+
+
+# A scheduler that is not there, has no workers, or goes.
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("tcp://127.0.0.1:1", "no scheduler answers there"),
+        ("carrier-pigeon://here:1", "no scheduler answers there"),
+        ("here", "is no address; write it like tcp://host:8786"),
+        ("", "is no address; write it like tcp://host:8786"),
+    ],
+)
+def test_an_address_without_a_scheduler_is_one_line(
+    spec: Path, wrong: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "ANSWER_SECONDS", 0.5)
+    with pytest.raises(UsageError, match=told) as caught:
+        run(spec, cluster=wrong)
+    assert "\n" not in str(caught.value)
+    assert not (spec.parent / "results" / "small" / "sweep.db").exists()
+
+
+def test_a_cluster_and_workers_are_one_too_many(spec: Path) -> None:
+    with pytest.raises(UsageError, match="give only one"):
+        run(spec, cluster="tcp://127.0.0.1:1", workers=2)
+
+
+def test_without_dask_the_extra_is_named(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r"pip install 'lrsweep\[dask\]', or '\.\[dask\]' in a clone"):
+        run(spec, cluster="tcp://127.0.0.1:1")
+
+
+def test_workers_may_come_late_and_the_scheduler_may_go(spec: Path, tmp_path: Path) -> None:
+    """Nothing is trained while there are no workers; what is trained before the scheduler goes is kept."""
+    spec.write_text(TEXT)
+    few = ["learning_rate=0.01,0.1", "epochs=1500"]  # 8 runs, of a second or two
+    with processes(tmp_path) as made:
+        assert run(spec, cluster=made.address, time_limit=1).trained == 0
+        with started(spec, made.address, *(word for override in few for word in ("-o", override))) as process:
+            assert process.stderr is not None
+            said = [process.stderr.readline()]
+            assert said == [f"{made.address} has no worker; waiting for one\n"]
+            made.work("--nthreads", "1", "--no-nanny")
+            wait_for(lambda: stored(spec) or process.poll() is not None)
+            made.started[0].kill()
+            said += process.communicate(timeout=PATIENCE)[1].splitlines()
+        assert process.returncode == 1
+        lost = f"lrsweep: the scheduler {made.address} is gone; finished runs are kept; the same command goes on"
+        assert said[-1] == lost
+    rest = run(spec, workers=0, overrides=few)
+    assert 0 < rest.trained < 8
+    assert views(rest.folder) == views(run(spec, "here", workers=2, overrides=few).folder)
+
+
+# TLS.
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Dask's settings for an `own` certificate, and for one of `another` authority that the cluster does not know."""
+    folder = tmp_path_factory.mktemp("tls")
+    return {name: settings_of(folder / name) for name in ("own", "another")}
+
+
+def settings_of(folder: Path) -> dict[str, str]:
+    """A certificate that signs itself, as environment variables of Dask."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "lrsweep test")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    folder.mkdir()
+    kind = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *kind))
+    (folder / "cert.pem").write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    places = {"CA_FILE": "cert.pem"}
+    for role in ("CLIENT", "SCHEDULER", "WORKER"):
+        places |= {f"{role}__CERT": "cert.pem", f"{role}__KEY": "key.pem"}
+    return {f"DASK_DISTRIBUTED__COMM__TLS__{key}": str(folder / name) for key, name in places.items()}
+
+
+def test_tls_with_dasks_own_settings(spec: Path, tmp_path: Path, certificates: dict[str, dict[str, str]]) -> None:
+    with processes(tmp_path, address="tls://127.0.0.1:0", **certificates["own"]) as made:
+        made.work("--nthreads", "1", "--no-nanny")
+        assert made.address.startswith("tls://")
+        for name, code, told in [
+            ("another", 2, "no scheduler answers there"),
+            ("own", 0, "Next: "),
+        ]:
+            with pytest.MonkeyPatch.context() as patch:
+                for key, value in certificates[name].items():
+                    patch.setenv(key, value)
+                with started(spec, made.address) as process:
+                    said = process.communicate(timeout=PATIENCE)[1]
+            assert (process.returncode, told in said) == (code, True), said
+    assert views(spec.parent / "results" / "small") == views(run(spec, "here", workers=0).folder)

@@ -1,0 +1,581 @@
+"""Whatever happens to the files of a results folder: the answer is right, or the damage is told and what can be had."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from damage_cases import SAME, SAMPLES, content, copy, database, make, views
+from typer.testing import CliRunner
+
+from lrsweep import finding, sweep
+from lrsweep.cli import app
+from lrsweep.store import DATABASE, Hold, Store, health, mend
+from lrsweep.store.health import DamagedError
+from lrsweep.store.salvage import whole_runs
+from lrsweep.vocabulary import StoreError, UsageError
+
+PAGE_BYTES = 4096
+
+Damage = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sweep file of a sweep that nothing happened to."""
+    return make(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def spec(whole: Path, tmp_path: Path) -> Path:
+    """The sweep file of a copy of it, which a test may damage."""
+    return copy(whole, tmp_path)
+
+
+def lrsweep(*words: str | Path) -> tuple[int, str, str]:
+    """A command's exit code and what it says, on stdout and on stderr."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def run(spec: Path, **options: object) -> sweep.Result:
+    """The sweep again."""
+    return sweep.run(spec, results=spec.parent, workers=0, **options)  # type: ignore[arg-type]
+
+
+def recover(spec: Path) -> list[str]:
+    """What recovering the sweep's folder says; nothing is trained."""
+    with Hold(spec.parent / "small") as hold:
+        return mend(hold.folder)
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    """Puts bytes into a file."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def refusal(damaged: Path) -> StoreError | None:
+    """What is said of a database; None where it is taken for whole."""
+    try:
+        with Store.open(damaged.parent):
+            return None
+    except StoreError as error:
+        return error
+
+
+def is_told(damaged: Path, right: list[list[object]]) -> bool:
+    """Whether a damaged database is refused, with a line, and what it would recover is true; else it must be right."""
+    start = time.process_time()
+    said = refusal(damaged)
+    assert time.process_time() - start < 5  # it takes a fiftieth of a second: no endless loop
+    if said is None:
+        assert content(damaged) == right
+        return False
+    assert (said.exit_code, "\n" in str(said)) == (3, False)
+    assert {*whole_runs(damaged)} <= {*right[2]}
+    return True
+
+
+# Damage of every kind, at every place
+
+
+@pytest.mark.parametrize("times", [300, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_bytes_changed_at_random_places_never_give_another_answer(whole: Path, tmp_path: Path, times: int) -> None:
+    """Each place in a copy of its own: one bit, one byte, or a burst of up to 64 bytes."""
+    original, right, dice = database(whole).read_bytes(), content(database(whole)), np.random.default_rng(6)
+    damaged, told = tmp_path / DATABASE, 0
+    for number in range(times):
+        at, length = int(dice.integers(len(original))), (1, 1, int(dice.integers(2, 65)))[number % 3]
+        old = original[at : at + length]
+        new = bytes([old[0] ^ 1 << int(dice.integers(8))]) if number % 3 == 0 else dice.bytes(len(old))
+        damaged.write_bytes(original[:at] + new + original[at + length :])
+        told += is_told(damaged, right)
+    assert times / 3 < told < times  # the others hit what is not in use
+
+
+@pytest.mark.parametrize("kind", ["zeros", "ones", "random", "the one before"])
+def test_a_page_that_holds_something_else_never_gives_another_answer(whole: Path, tmp_path: Path, kind: str) -> None:
+    original, right, dice = database(whole).read_bytes(), content(database(whole)), np.random.default_rng(7)
+    n_pages, told = len(original) // PAGE_BYTES, 0
+    for number in range(n_pages):
+        start = number * PAGE_BYTES
+        before = original[start - PAGE_BYTES : start] or original[-PAGE_BYTES:]
+        new = {
+            "zeros": bytes(PAGE_BYTES),
+            "ones": b"\xff" * PAGE_BYTES,
+            "random": dice.bytes(PAGE_BYTES),
+            "the one before": before,
+        }[kind]
+        (tmp_path / DATABASE).write_bytes(original[:start] + new + original[start + PAGE_BYTES :])
+        told += is_told(tmp_path / DATABASE, right)
+    assert told == n_pages
+
+
+def test_a_schema_with_other_letters_never_gives_another_answer(whole: Path, tmp_path: Path) -> None:
+    """SQLite cites what it cannot read, of whatever bytes: what is told is a line all the same."""
+    original, right = database(whole).read_bytes(), content(database(whole))
+    for at in range(original.index(b"CREATE"), PAGE_BYTES, 67):
+        for letter in (b"\x92", b"\n", b"\x1b", b"Q"):
+            (tmp_path / DATABASE).write_bytes(original[:at] + letter + original[at + 1 :])
+            is_told(tmp_path / DATABASE, right)
+
+
+@pytest.mark.parametrize("marks", [(3, 1), (1, 3), (2, 1), (1, 2), (0, 0)])
+def test_a_header_that_would_have_sqlite_write_another_journal_or_nothing_is_told(
+    spec: Path, marks: tuple[int, int]
+) -> None:
+    runs, before = content(database(spec))[2], sorted(database(spec).parent.iterdir())
+    overwrite(database(spec), 18, bytes(marks))
+    with pytest.raises(DamagedError, match="its header is not as it was written"):
+        Store.create(database(spec).parent)
+    assert sorted({*database(spec).parent.iterdir()} - {database(spec).parent / ".lock"}) == [
+        path for path in before if path.name != ".lock"
+    ]
+    recover(spec)
+    assert content(database(spec))[2] == runs
+
+
+def test_a_database_that_lost_its_tables_is_not_taken_for_a_new_one(spec: Path) -> None:
+    runs = content(database(spec))[2]
+    overwrite(database(spec), 103, b"\x00\x00")  # so many tables and views, says the first page
+    for way in (Store.open, Store.create):
+        with pytest.raises(DamagedError):
+            way(database(spec).parent)
+    recover(spec)
+    assert content(database(spec))[2] == runs
+
+
+def test_a_database_that_a_tool_gave_another_journal_is_read_and_written(spec: Path) -> None:
+    right = content(database(spec))
+    with closing(sqlite3.connect(database(spec))) as tool:
+        assert tool.execute("PRAGMA journal_mode = WAL").fetchone() == ("wal",)
+    assert not is_told(database(spec), right)
+    with Store.create(database(spec).parent):
+        pass
+    assert database(spec).read_bytes()[18:20] == b"\x01\x01"
+
+
+def test_a_database_cut_off_anywhere_never_gives_another_answer(whole: Path, tmp_path: Path) -> None:
+    original, right = database(whole).read_bytes(), content(database(whole))
+    lengths = {*range(0, len(original), PAGE_BYTES), *range(1, len(original), 1777), 99, 100, 101, len(original) - 1}
+    for length in lengths:
+        (tmp_path / DATABASE).write_bytes(original[:length])
+        assert is_told(tmp_path / DATABASE, right)
+
+
+def test_what_follows_a_database_does_not_matter(spec: Path) -> None:
+    right = content(database(spec))
+    with database(spec).open("ab") as file:
+        file.write(b"rubbish" * 1000)
+    assert not is_told(database(spec), right)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE runs SET curve = zeroblob(length(curve)) WHERE rowid = 3",
+        "UPDATE runs SET metrics = replace(metrics, '1', '2') WHERE rowid = 3",
+        "UPDATE runs SET status = 'finished'",
+        "UPDATE runs SET status = CAST(status AS BLOB) WHERE rowid = 3",
+        "UPDATE plan SET settings = replace(settings, '0.1', '0.2')",
+        "UPDATE meta SET value = replace(value, 'val_loss', 'val_lass') WHERE key = 'about'",
+        "DROP VIEW stale",
+        "CREATE TABLE more (x)",
+        "UPDATE runs SET run_id = run_id || 'x', checksum = seal(run_id, numerics, status, reason, settings, "
+        "metrics, timing, curve) WHERE rowid = 3",
+    ],
+)
+def test_what_another_program_changes_is_found(spec: Path, change: str) -> None:
+    """Of this SQLite's own integrity check knows nothing."""
+    with closing(health.connect(database(spec), "rw").thing) as other:
+        other.execute(change)
+        other.commit()
+        assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    with pytest.raises(DamagedError, match="is damaged"):
+        Store.open(database(spec).parent)
+
+
+def test_an_index_that_says_other_than_its_table_is_found(spec: Path) -> None:
+    path = database(spec)
+    with closing(sqlite3.connect(path)) as other:
+        root = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'run_status'").fetchone()[0]
+    page = path.read_bytes()[(root - 1) * PAGE_BYTES : root * PAGE_BYTES]
+    overwrite(path, (root - 1) * PAGE_BYTES + page.index(b"diverged"), b"finished")
+    with pytest.raises(DamagedError):
+        Store.open(path.parent)
+    assert len({*whole_runs(path)}) == len(content(path)[2])
+
+
+# A journal that a killed writer left
+
+
+def torn(spec: Path, which: str = "true") -> bytes:
+    """Leaves a sweep's database half written, and returns the journal that would mend it."""
+    path, aside = database(spec), spec.parent / "aside"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA cache_size = 1")  # so that changed pages go to the disk before the commit
+        other.execute(f"UPDATE runs SET status = 'torn', curve = zeroblob(100000) WHERE {which}")  # noqa: S608
+        shutil.copytree(path.parent, aside)
+        other.rollback()
+    shutil.copytree(aside, path.parent, dirs_exist_ok=True)
+    shutil.rmtree(aside)
+    return path.with_name(f"{DATABASE}-journal").read_bytes()
+
+
+def test_a_journal_mends_what_a_killed_writer_left(spec: Path) -> None:
+    right = content(database(spec))
+    torn(spec)
+    assert not is_told(database(spec), right)
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.01, 0.3, 0.7, 0.99])
+def test_a_journal_that_is_cut_off_mends_all_or_it_is_told(spec: Path, share: float) -> None:
+    right, journal = content(database(spec)), torn(spec)
+    database(spec).with_name(f"{DATABASE}-journal").write_bytes(journal[: int(share * len(journal))])
+    is_told(database(spec), right)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_damaged_journal_mends_all_or_it_is_told(spec: Path, seed: int) -> None:
+    right, journal, dice = content(database(spec)), torn(spec), np.random.default_rng(seed)
+    path = database(spec).with_name(f"{DATABASE}-journal")
+    for _ in range(4):
+        overwrite(path, int(dice.integers(len(journal) if seed % 2 else 512)), dice.bytes(8))
+    is_told(database(spec), right)
+
+
+def test_a_journal_of_another_database_does_no_silent_harm(spec: Path, whole: Path, tmp_path: Path) -> None:
+    right, other = content(database(spec)), copy(whole, tmp_path / "other")
+    with Store.create(other.parent / "small") as store:  # of the same sweep, some runs ago
+        store.forget([run_id for run_id, _ in [*store.statuses().items()][::2]])
+    journal = torn(other)
+    database(spec).with_name(f"{DATABASE}-journal").write_bytes(journal)
+    is_told(database(spec), right)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_in_place_of_a_database_is_told_and_not_waited_for(spec: Path, make: Damage) -> None:
+    database(spec).unlink()
+    make(database(spec))
+    for words in (("report", "small"), ("plan", spec), ("run", spec), ("run", spec, "--recover")):
+        code, said, why = lrsweep(*words, "--results", spec.parent)
+        assert (code, said, why.count("\n")) == (3, "", 1)
+        assert f"{database(spec)} is there and no plain file; remove it" in why
+
+
+# What is said, and what comes back
+
+
+def in_a_run(path: Path) -> None:
+    """Changes one digit of a run's metrics."""
+    at = path.read_bytes().rindex(b'"val_loss": ')
+    overwrite(path, at + 14, b"7" if path.read_bytes()[at + 14 : at + 15] != b"7" else b"8")
+
+
+def in_the_first_page(path: Path) -> None:
+    overwrite(path, 0, bytes(PAGE_BYTES))
+
+
+def in_the_header(path: Path) -> None:
+    overwrite(path, 60, (77).to_bytes(4))
+
+
+def in_the_middle(path: Path) -> None:
+    overwrite(path, path.stat().st_size // 2 // PAGE_BYTES * PAGE_BYTES, b"\xaa" * 3 * PAGE_BYTES)
+
+
+def at_the_end(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 5 * PAGE_BYTES - 100)
+
+
+def in_the_plan(path: Path) -> None:
+    """Changes settings in the plan, not those that its runs have copied."""
+    with closing(sqlite3.connect(path)) as other:
+        root = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'plan'").fetchone()[0]
+    overwrite(path, root * PAGE_BYTES - 40, b"\x00" * 40)
+
+
+DAMAGES = [in_a_run, in_the_first_page, in_the_header, in_the_middle, at_the_end, in_the_plan]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_told_by_every_command_in_one_line_and_recovered_to_the_byte(
+    spec: Path, damage: Damage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, results = spec.parent / "small", ("--results", spec.parent)
+    right = views(folder)
+    damage(database(spec))
+    before = database(spec).read_bytes()
+    for words in (("report", "small"), ("plan", spec), ("run", spec, "--workers", "0")):
+        code, said, why = lrsweep(*words, *results)
+        assert (code, said) == (3, "")
+        assert why.startswith(f"lrsweep: {folder / DATABASE} is damaged (")
+        assert "lrsweep run SPEC --recover keeps these, trains the others again" in why
+        assert why.count("\n") == 1
+    assert database(spec).read_bytes() == before
+    code, _, why = lrsweep("run", spec, "--workers", "0", "--recover", *results)
+    assert code == 0
+    assert "runs recovered" in why
+    assert views(folder) == right
+    kept = spec.parent / "small.bak-1"
+    assert (kept / DATABASE).read_bytes() == before
+    assert (kept / "runs.csv").read_bytes() == right["runs.csv"]
+    assert lrsweep("report", "small", *results)[0] == 0
+    assert run(spec).trained == 0
+
+
+def test_a_damaged_sample_is_told_and_recovered_to_the_byte(spec: Path) -> None:
+    folder = spec.parent / "small"
+    right = views(folder)
+    in_a_run(folder / "sample" / DATABASE)
+    with pytest.raises(DamagedError, match=rf"{folder / 'sample' / DATABASE} is damaged .+ 7 of the 8 runs"):
+        run(spec)
+    assert lrsweep("report", "small", "--results", spec.parent)[0] == 3
+    result = run(spec, recover=True)
+    assert (result.trained, views(folder)) == (0, right)
+
+
+def test_a_damaged_first_page_costs_no_run(spec: Path) -> None:
+    runs = content(database(spec))[2]
+    in_the_first_page(database(spec))
+    assert recover(spec)[0] == f"{database(spec)}: {len(runs)} runs recovered"
+    assert content(database(spec))[2] == runs
+
+
+def test_only_what_is_damaged_is_trained_again(spec: Path) -> None:
+    in_a_run(database(spec))
+    n_runs = len(content(database(spec))[2])
+    with pytest.raises(DamagedError, match=f"; {n_runs - 1} of the {n_runs} runs that can be counted in it are whole;"):
+        run(spec)
+    assert run(spec, recover=True).trained <= 1
+
+
+def test_large_rows_that_fill_many_pages_are_recovered(tmp_path: Path) -> None:
+    from lrsweep.vocabulary import Outcome
+
+    curves = [np.random.default_rng(epochs).random((epochs, 8)) for epochs in (0, 1, 50, 61, 62, 63, 64, 500, 4000)]
+    with Store.create(tmp_path) as store:
+        store.set_plan([(f"r{i}", {}) for i in range(len(curves))], {})
+        store.add([Outcome(f"r{i}", "finished", "", {}, curve) for i, curve in enumerate(curves)])
+    rows = content(tmp_path / DATABASE)[2]
+    in_the_first_page(tmp_path / DATABASE)
+    assert sorted(whole_runs(tmp_path / DATABASE)) == rows
+
+
+def test_the_later_of_two_rows_of_a_run_is_recovered(spec: Path) -> None:
+    """The earlier one, of a run that was stopped or failed and then trained on, may lie in a free page."""
+    rows = [row for row in content(database(spec))[2] if row[2] == "finished"]
+    finished, *_ = rows
+    failed = (*finished[:2], "failed", "once", *finished[4:8])
+    for order in ([failed, finished], [finished, failed]):
+        found = [(*row[:8], health.seal(*row[:8])) for row in order]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(health, "whole_runs", lambda _, found=found: iter(found))
+            assert health.keep_whole_runs(database(spec), spec.parent / "new.db") == 1
+        assert content(spec.parent / "new.db")[2] == [finished]
+        (spec.parent / "new.db").unlink()
+
+
+def test_where_nothing_can_be_read_a_fresh_start_is_named(spec: Path) -> None:
+    database(spec).write_bytes(np.random.default_rng(1).bytes(50_000))
+    right = views(spec.parent / "small")
+    for options in ([], ["--recover"]):
+        code, _, why = lrsweep("run", spec, "--workers", "0", "--results", spec.parent, *options)
+        assert code == 3
+        assert "no run in it can be read as it was stored; lrsweep run SPEC --fresh starts anew" in why
+    assert not [*spec.parent.glob("*.bak-*")]
+    run(spec, fresh=True)
+    assert views(spec.parent / "small") == right
+
+
+def test_an_empty_database_beside_views_is_damage_and_alone_a_new_one(spec: Path) -> None:
+    right = views(spec.parent / "small")
+    os.truncate(database(spec), 0)
+    with pytest.raises(DamagedError, match=r"it is empty, and runs\.csv beside it is not"):
+        run(spec)
+    for path in [*database(spec).parent.glob("*.csv")]:
+        path.unlink()
+    with pytest.raises(StoreError, match="holds no results"):
+        sweep.report("small", results=spec.parent)
+    assert sweep.plan(spec, results=spec.parent, workers=0).counts()["new"] == 4  # the sample knows of the others
+    run(spec)
+    assert views(spec.parent / "small") == right
+
+
+def test_recovering_what_is_whole_says_so_and_changes_nothing(spec: Path) -> None:
+    before = database(spec).read_bytes()
+    assert recover(spec) == [f"nothing in {spec.parent / 'small'} is damaged"]
+    assert database(spec).read_bytes() == before
+    assert not [*spec.parent.glob("*.bak-*")]
+
+
+def test_recovering_and_starting_anew_are_not_one(spec: Path) -> None:
+    with pytest.raises(UsageError, match="leave one of them out"):
+        run(spec, recover=True, fresh=True)
+
+
+@pytest.mark.parametrize("broken", ["keep_whole_runs", "link_or_copy", "put_in_place"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_recovering_that_is_broken_off_can_be_begun_again(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, broken: str, at: int
+) -> None:
+    folder = spec.parent / "small"
+    right = content(database(spec))[2]
+    in_the_first_page(database(spec))
+    in_the_header(folder / "sample" / DATABASE)
+    real, calls = getattr(health, broken), iter(range(1, 99))
+
+    def breaking(*given: object) -> object:
+        if next(calls) == at:
+            raise KeyboardInterrupt
+        return real(*given)
+
+    monkeypatch.setattr(health, broken, breaking)
+    with pytest.raises(KeyboardInterrupt):
+        recover(spec)
+    assert not [*folder.rglob("*.tmp")]
+    monkeypatch.setattr(health, broken, real)
+    recover(spec)
+    assert content(database(spec))[2] == right
+    with Store.open(folder / "sample"):
+        pass
+
+
+def test_a_journal_of_the_damaged_database_does_not_get_into_the_new_one(spec: Path) -> None:
+    right = content(database(spec))[2]
+    torn(spec, "rowid % 3")
+    in_the_first_page(database(spec))
+    journal = database(spec).with_name(f"{DATABASE}-journal")
+    overwrite(journal, 0, b"\x00" * 28)
+    recover(spec)
+    assert not journal.exists()
+    assert {*content(database(spec))[2]} <= {*right}
+
+
+def test_the_backup_is_a_copy_where_a_disk_knows_no_links(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refused)
+    in_a_run(database(spec))
+    damaged = database(spec).read_bytes()
+    recover(spec)
+    assert (spec.parent / "small.bak-1" / DATABASE).read_bytes() == damaged
+
+
+# Views, which are no truth
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def edited(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"0", b"9"))
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def rubbish(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 20)
+
+
+def linked(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(f"elsewhere-{path.name}")
+
+
+@pytest.mark.parametrize("harm", [removed, edited, cut_off, rubbish, linked])
+def test_views_are_written_anew_and_nobody_is_misled_by_them(spec: Path, harm: Damage) -> None:
+    folder = spec.parent / "small"
+    right, answer = views(folder), sweep.report("small", results=spec.parent).document()
+    source, notes = (folder / "spec.yaml").read_bytes(), (folder / "provenance.json").read_bytes()
+    for name in (*SAME, *SAMPLES, "timings.csv", "spec.yaml", "provenance.json"):
+        if (name, harm) != ("provenance.json", edited):  # which nobody can tell: it is no view of the database
+            harm(folder / name)
+    assert sweep.report("small", results=spec.parent).document() == answer
+    assert lrsweep("run", spec, "--workers", "0", "--results", spec.parent)[0] == 0
+    assert views(folder) == right
+    assert (folder / "spec.yaml").read_bytes() == source
+    assert json.loads((folder / "provenance.json").read_text()).keys() == json.loads(notes).keys()
+
+
+@pytest.mark.parametrize("name", [*SAME, "timings.csv", "spec.yaml", "provenance.json"])
+def test_a_folder_in_place_of_a_view_is_left_alone_and_told(spec: Path, name: str) -> None:
+    path = spec.parent / "small" / name
+    path.unlink()
+    path.mkdir()
+    answer = sweep.report("small", results=spec.parent)
+    assert answer.entries
+    code, _, why = lrsweep("run", spec, "--workers", "0", "--results", spec.parent)
+    assert (code, path.is_dir()) == (3, True)
+    assert f"{path} is there and no plain file; remove it" in why
+
+
+@pytest.fixture(scope="module")
+def ranged(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sweep's folder with the files of a range test of it, which are no views: who damages them mends them."""
+    place = tmp_path_factory.mktemp("ranged")
+    finding.find(copy(whole, place), results=place, confirm=False, steps=20)
+    assert sweep.report("small", results=place).ranges is not None
+    return place / "small"
+
+
+@pytest.fixture(params=["ranges.csv", "ramps.csv"])
+def table(request: pytest.FixtureRequest, ranged: Path) -> Iterator[Path]:
+    """One of the two files, which is as it was after the test."""
+    path = ranged / request.param
+    before = path.read_bytes()
+    yield path
+    path.unlink(missing_ok=True)
+    path.write_bytes(before)
+
+
+def no_number(path: Path) -> None:
+    """Puts a word where a number must be."""
+    head, first, *others = path.read_text().splitlines(keepends=True)
+    at = head.rstrip().split(",").index("interval_low" if path.name == "ranges.csv" else "smoothed")
+    cells = first.split(",")
+    path.write_text("".join([head, ",".join([*cells[:at], "many", *cells[at + 1 :]]), *others]))
+
+
+@pytest.mark.parametrize("harm", [rubbish, no_number])
+def test_a_range_tests_file_that_cannot_be_read_is_told(table: Path, harm: Damage) -> None:
+    harm(table)
+    with pytest.raises(StoreError, match=rf"{table} .+remove it, and lrsweep find writes it anew"):
+        sweep.report(table.parent)
+
+
+def test_a_pipe_in_place_of_a_range_tests_file_is_told_and_not_waited_for(table: Path) -> None:
+    table.unlink()
+    os.mkfifo(table)
+    with pytest.raises(StoreError, match=rf"{table} is there and no plain file; remove it"):
+        sweep.report(table.parent)
+
+
+@pytest.mark.parametrize("harm", [removed, linked])
+def test_without_one_of_its_files_there_was_no_range_test(table: Path, harm: Damage) -> None:
+    harm(table)
+    assert sweep.report(table.parent).ranges is None
+
+
+def test_a_range_tests_file_that_is_cut_off_or_edited_is_read_or_told(table: Path) -> None:
+    before, dice = table.read_bytes(), np.random.default_rng(3)
+    for number in range(10):
+        at = int(dice.integers(len(before)))
+        table.write_bytes(before[:at] + (b"" if number % 2 else dice.bytes(3) + before[at + 3 :]))
+        with contextlib.suppress(StoreError):
+            sweep.report(table.parent).document()

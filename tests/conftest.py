@@ -14,7 +14,7 @@ for number in (signal.SIGINT, signal.SIGHUP):  # a shell's `&` and nohup ignore 
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler)
 
-collect_ignore = ["golden"]  # its script needs PyTorch
+collect_ignore = ["golden", "faults"]  # their scripts need PyTorch, and a library that is loaded first
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""What `run` does before it imports what it needs, which takes longer than all the rest where another sweep runs."""
+"""The hold on a sweep's folder, before all that `run` needs is imported: who is refused need not wait for that."""
 
 from __future__ import annotations
 

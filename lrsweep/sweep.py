@@ -99,11 +99,13 @@ def run(
     `vocabulary`; whatever ends it, finished runs are kept and the files are written.
     """
     start = time.perf_counter()
+    if fresh and recover:
+        raise UsageError("--recover goes on with what a damaged folder has, --fresh starts anew; leave one of them out")
+    if cluster is not None and workers is not None:
+        raise UsageError("--workers are processes of this machine, and --cluster has workers of its own; give only one")
     spec = load_spec(Path(path), overrides, max_runs)
     folder = Path(results) / spec.name
     check_folder(folder.parent) if fresh else check_writable(folder)
-    if cluster is not None and workers is not None:
-        raise UsageError("--workers are processes of this machine, and --cluster has workers of its own; give only one")
     count = cores() if workers is None else workers
     deadline = None if time_limit is None else start + time_limit
     with ExitStack() as employed:
@@ -134,8 +136,6 @@ def taken(
     spec: Spec, folder: Path, fresh: bool, recover: bool, hold: Hold | None, view: View | None
 ) -> Iterator[tuple[Plan, Store]]:
     """The plan, and the folder to write, held before the data is loaded: a second sweep is told so at once."""
-    if fresh and recover:
-        raise UsageError("--recover goes on with what a damaged folder has, --fresh starts anew; leave one of them out")
     with nullcontext(hold) if hold and hold.folder == folder else Hold(folder) as held:
         planned = make_plan(spec)
         if fresh and present(folder / DATABASE):

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -295,7 +296,7 @@ def test_a_worker_killed_in_the_middle_costs_a_retry(spec: Path, address: str) -
     attempts = {row["attempt"] for row in table(there.folder / "timings.csv")}
     assert attempts == {"1", "2"}
     [line] = view.told
-    assert line.endswith("that it had in hand are tried again")
+    assert "is gone; runs that it had in hand are tried again: " in line
     assert views(there.folder) == views(run(spec, "here", workers=2, overrides=LONG).folder)
 
 
@@ -572,6 +573,24 @@ def test_an_address_without_a_scheduler_is_one_line(
         run(spec, cluster=wrong)
     assert "\n" not in str(caught.value)
     assert not (spec.parent / "results" / "small" / "sweep.db").exists()
+
+
+def test_a_port_where_something_else_answers_is_one_line(spec: Path) -> None:
+    """As Dask's dashboard does, one port further."""
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 400 Bad Request" + bytes(99))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        command = [sys.executable, "-m", "lrsweep", "run", str(spec), "--cluster", address]
+        ended = subprocess.run(command, cwd=spec.parent, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert "no scheduler answers there" in line
 
 
 def test_a_cluster_and_workers_are_one_too_many(spec: Path) -> None:

@@ -413,6 +413,19 @@ def test_an_empty_database_beside_views_is_damage_and_alone_a_new_one(spec: Path
     assert views(spec.parent / "small") == right
 
 
+@pytest.mark.parametrize(("harmed", "other"), [(".", "sample"), ("sample", ".")])
+def test_the_backup_of_a_recovered_folder_is_never_written_again(spec: Path, harmed: str, other: str) -> None:
+    """SQLite writes a database in its place: one that is whole must not be the same file under two names."""
+    folder = spec.parent / "small"
+    in_the_first_page(folder / harmed / DATABASE)
+    recover(spec)
+    backup = spec.parent / "small.bak-1" / other / DATABASE
+    before = backup.read_bytes()
+    run(spec, overrides=["seeds=3"])
+    assert (folder / other / DATABASE).read_bytes() != before
+    assert backup.read_bytes() == before
+
+
 def test_recovering_what_is_whole_says_so_and_changes_nothing(spec: Path) -> None:
     before = database(spec).read_bytes()
     assert recover(spec) == [f"nothing in {spec.parent / 'small'} is damaged"]

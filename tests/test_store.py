@@ -299,6 +299,15 @@ def test_the_answers_files_go_when_what_they_rest_on_changes(answered: Store, ch
     assert not {"ranking.csv", "recommendation.json", PAGE} & {path.name for path in answered.folder.iterdir()}
 
 
+def test_an_answers_file_that_is_a_link_stays_one(answered: Store) -> None:
+    ranking, target = answered.folder / "ranking.csv", answered.folder.parent / "elsewhere.csv"
+    ranking.rename(target)
+    ranking.symlink_to(target)
+    answered.add([outcome("r1")])
+    assert ranking.is_symlink()
+    assert not target.exists()
+
+
 def test_the_answers_files_stay_while_the_plan_is_the_same(answered: Store) -> None:
     answered.set_plan(PLAN, ABOUT)
     answered.write_views()

@@ -20,6 +20,7 @@ from test_execute import alive, stack_of, trained
 
 from lrsweep import execute
 from lrsweep.execute.workers import FALSE_STARTS, Pool, Worker
+from lrsweep.signals import Ended
 from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, Outcome, Stack, UsageError
 
 FAULTS = {
@@ -27,6 +28,7 @@ FAULTS = {
     602: ("os.kill(os.getpid(), signal.SIGBUS)", "signal SIGBUS; a fault in NumPy, its BLAS or the machine: --retry-"),
     603: ("os.abort()", "signal SIGABRT; a fault in NumPy, its BLAS or the machine: --retry-failed tries it again"),
     604: ("os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL; it may have run out of memory: lower width, batch"),
+    606: ("os.kill(os.getpid(), signal.SIGTERM)", "signal SIGTERM; something ended it, for want of memory perhaps: low"),
     605: ("os._exit(3)", "exit code 3; --retry-failed tries it again"),
 }
 """What the run with a seed does to its worker, and how that is told."""
@@ -98,8 +100,12 @@ def test_all_runs_that_are_not_guilty_finish(faulty: dict[str, Outcome]) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_no_run_is_guilty_of_what_ends_all_processes(number: signal.Signals) -> None:
+def test_no_run_is_guilty_of_what_ends_all_processes(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue or a closing terminal may end the workers before this process hears of it."""
+
+    def heard(_: float) -> None:
+        raise Ended(number)
+
     pool = Pool(workers=1)
     process = pool.context.Process(target=time.sleep, args=(60,))
     process.start()
@@ -107,8 +113,9 @@ def test_no_run_is_guilty_of_what_ends_all_processes(number: signal.Signals) -> 
     os.kill(process.pid, number)
     worker = Worker(1, process, pool.context.Pipe()[0], stack_of(0), attempt=2, ready=True)
     pool.workers.append(worker)
-    assert pool.bury(worker) == []
-    assert [attempt for _, attempt in pool.waiting] == [2]
+    monkeypatch.setattr(time, "sleep", heard)
+    with pytest.raises(Ended):
+        pool.bury(worker)
 
 
 # No memory

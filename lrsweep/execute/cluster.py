@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -87,10 +88,13 @@ def connected(address: str) -> Iterator[distributed.Client]:
         raise UsageError(MISSING) from error
     if "://" not in address:
         raise UsageError(f"--cluster {address!r} is no address; write it like tcp://host:8786")
+    client = Client.__new__(Client)
     try:
-        client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
+        client.__init__(address, timeout=ANSWER_SECONDS, set_as_default=False)
     except Exception as error:  # Dask raises nearly anything for an address that it cannot use
-        why = " ".join(str(error.__cause__ or error).split())
+        client.status = "closed"  # else it would close itself by and by, wait 10 s for nobody, and end in a traceback
+        told = " ".join(str(error.__cause__ or error).split())
+        why = re.sub(r"^in <.*?>: ", "", told) or f"waited {ANSWER_SECONDS} s"  # which names an object of Dask's
         raise UsageError(
             f"--cluster {address}: no scheduler answers there ({why}); start one with `dask scheduler`"
         ) from error
@@ -196,7 +200,7 @@ class Cluster:
     def unable(self, worker: Worker, error: BaseException | None) -> LrsweepError:
         """What there is to say when a worker lives and does not what it is asked to."""
         told = f"{type(error).__name__}: {error}"
-        return LrsweepError(f"worker {worker.address} cannot train ({told}); finished runs are kept")
+        return LrsweepError(f"worker {worker.address} cannot train ({told}); finished runs are kept; mend or stop it")
 
     # What they do.
 
@@ -299,12 +303,11 @@ class Cluster:
         worker.hands.clear()
         suspects = [] if worker.address in self.retired else [errand for errand in errands if errand.sent]
         guilty = [errand for errand in suspects if len(suspects) == len(errand.stack.runs) == 1 < errand.attempt]
-        if errands:
-            runs = sum(len(errand.stack.runs) for errand in errands)
-            self.say(f"worker {worker.address} is gone; {runs} runs that it had in hand are tried again")
         again = [Errand(part, one.attempt + 1) for one in suspects if one not in guilty for part in singles(one.stack)]
         innocent = [replace(errand, sent=False) for errand in errands if errand not in suspects]
         self.waiting.extendleft(reversed(again + innocent))
+        if runs := sum(len(errand.stack.runs) for errand in again + innocent):
+            self.say(f"worker {worker.address} is gone; runs that it had in hand are tried again: {runs:,}")
         return [unfinished(errand.stack, CRASHED, GUILTY) for errand in guilty]
 
     # In the client's thread.

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -33,13 +34,16 @@ SPARE_FILES = 16
 """Files that stay free for the store and its views when workers take all that the system allows (`ulimit -n`)."""
 
 FROM_OUTSIDE = (signal.SIGTERM, signal.SIGHUP)
-"""What ends a worker without its run being guilty: a cluster's queue, a closing terminal or a person ends everything,
-and whether this process has its own signal already is chance."""
+"""What a cluster's queue, a closing terminal or a person ends all processes with."""
+
+OWN_SIGNAL = 0.5
+"""Seconds in which this process has such a signal too, if all are to end: then no run is guilty of it."""
 
 IN_PROCESS = "train in this process with --workers 0"
 AGAIN = "--retry-failed tries it again"
 REMEDIES: dict[int, str] = {
     signal.SIGKILL: f"it may have run out of memory: {NO_MEMORY}",
+    signal.SIGTERM: f"something ended it, for want of memory perhaps: {NO_MEMORY}",
     **dict.fromkeys(
         (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT),
         f"a fault in NumPy, its BLAS or the machine: {AGAIN}, best with another NumPy",
@@ -161,19 +165,20 @@ class Pool:
     def bury(self, worker: Worker, said: str = "") -> list[Outcome]:
         """A worker died: its runs are tried again, one by one, and one that dies alone and again is the guilty one.
 
-        Unless it was not ready for its stack, or somebody ended it: no run has to do with that.
+        Unless it was not ready for its stack, or this process is ended with it: no run has to do with that.
         """
         self.release(worker)
         stack, code = worker.stack, worker.process.exitcode or 0
         assert stack is not None  # noqa: S101  a worker is listened to while it has one
-        if not worker.ready or -code in FROM_OUTSIDE:
+        if not worker.ready:
             self.waiting.appendleft((stack, worker.attempt))
-            if not worker.ready:
-                self.count_false_start(said or f"it ended by {cause(code)}")
+            self.count_false_start(said or f"it ended by {cause(code)}")
             return []
         if len(stack.runs) > 1 or worker.attempt == 1:
             self.waiting.extendleft((single, worker.attempt + 1) for single in reversed(singles(stack)))
             return []
+        if -code in FROM_OUTSIDE:
+            time.sleep(OWN_SIGNAL)
         return [unfinished(stack, CRASHED, f"its worker ended by {cause(code)}; {REMEDIES.get(-code, AGAIN)}")]
 
     def count_false_start(self, why: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lrsweep.store.folder import check_folder, write_file
+from lrsweep.store.folder import check_folder, real, write_file
 from lrsweep.store.health import check, check_file, sound
 from lrsweep.store.hold import LOCK, Hold
 from lrsweep.store.ranges import RAMPS, RANGES
@@ -371,7 +371,7 @@ class Store:
         return [column.replace("accuracy", "r2") if regression else column for column in CURVE_COLUMNS]
 
     def _withdraw_answer(self) -> None:
-        for path in (self.folder / name for name in ANSWER):
+        for path in (real(self.folder / name) for name in ANSWER):  # a link stays, and what it names goes
             if not path.is_dir():  # nobody's answer; who writes the file says so
                 path.unlink(missing_ok=True)
 

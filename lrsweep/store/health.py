@@ -223,10 +223,10 @@ def is_damaged(path: Path) -> bool:
         with explained(path), connect(path, "rw") as database, sound(path):
             if not is_new(database):
                 check(database, path, plan=True)
-    except DamagedError as error:
+    except DamagedError:
         if written_as(path) == 1:
             raise
-        return bool(error)
+        return True
     return False
 
 
@@ -249,8 +249,12 @@ def ignored(_: str, names: list[str]) -> list[str]:
 
 
 def link_or_copy(source: str, target: str) -> None:
-    """Keep a file under another name as well, which takes no room, since a new one then takes its place."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:  # not every disk can
-        shutil.copy2(source, target, follow_symlinks=False)
+    """Keep a file under another name as well, which takes no room where a new one then takes its place.
+
+    A database is copied: one that is whole goes on being written in its place, and its backup must not.
+    """
+    if Path(source).name != DATABASE:
+        with suppress(OSError):  # not every disk can
+            return os.link(source, target, follow_symlinks=False)
+    shutil.copy2(source, target, follow_symlinks=False)
+    return None

@@ -84,8 +84,8 @@ UPGRADES = {0: FIRST, 1: SECOND}
 def seal(*values: str | bytes | bytearray | int | None) -> int | None:
     """The checksum of a row: CRC-32 of its values, each after its length, so that none can pass for another's part.
 
-    It finds every change of up to 32 bits in a row, and all but one in four thousand million of the others. None where
-    a value is missing, for which a row is refused.
+    It finds every change within 32 bits that lie together, and all but one in four thousand million of the others.
+    None where a value is missing, for which a row is refused.
 
     >>> seal("r1", 2) == seal("r", 12)
     False

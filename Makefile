@@ -19,7 +19,7 @@ test: .venv/dev.stamp
 	$(BIN)/python -m pytest -rs -m "not soak" -n auto --maxprocesses 8 --dist worksteal
 
 soak: .venv/dev.stamp
-	$(BIN)/python -m pytest -m soak -n auto --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest -rP -m soak -n auto --maxprocesses 8 --dist worksteal
 
 # JAX and PyTorch take part where they are installed: $(BIN)/pip install -e '.[bench]' torch; BENCH=--help for options.
 bench: .venv/dev.stamp

@@ -109,6 +109,8 @@ def plan(
         from lrsweep.report.preview import print_plan
 
         print_plan(document)
+    if lost := sweep.said_of_views_alone(preview.folder):
+        tell(lost, quiet)
     if preview.counts()["new"]:
         tell(f"Next: {same_again(spec, override or (), results)}", quiet)
     else:

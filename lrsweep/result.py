@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrsweep.store import DATABASE, PAGE, explained, replaceable, write_file
+from lrsweep.store import ANOTHER, DATABASE, PAGE, explained, replaceable, write_file
 from lrsweep.vocabulary import CRASHED, FAILED, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 IN_NOTEBOOKS = ("tied with", "fitted", "diagnosis")
 """Columns of settings that a notebook shows, apart from those that every terminal has room for."""
-
-ANOTHER = "another file with --output"
-"""What to name where a page cannot go."""
 
 
 @dataclass(frozen=True, repr=False)

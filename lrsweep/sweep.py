@@ -18,17 +18,22 @@ from lrsweep.result import Result
 from lrsweep.search import Known, Search, View, Wave, Work, sampled
 from lrsweep.spec import Spec, load_spec
 from lrsweep.store import (
+    BESIDE,
     DATABASE,
     SAMPLE,
     Hold,
     NoResultsError,
+    Say,
     Store,
     check_folder,
+    check_place,
     check_writable,
     curves_of,
+    is_backup,
     mend,
     present,
     read_ranges,
+    silent,
     write_file,
 )
 from lrsweep.store.ranges import RANGES
@@ -49,6 +54,7 @@ def plan(
     """What `run` would do. Trains a few steps of each shape to estimate, and writes nothing but the data's cache."""
     planned = make_plan(load_spec(Path(path), overrides, max_runs))
     folder = Path(results) / planned.spec.name
+    check_place(folder)
     with ExitStack() as opened:
         known, sample = (Known(at_one_moment(place, opened)) for place in (folder, folder / SAMPLE))
         search = Search(planned, known, sample, max_runs)
@@ -107,12 +113,13 @@ def run(
     folder = Path(results) / spec.name
     check_folder(folder.parent) if fresh else check_writable(folder)
     count = cores() if workers is None else workers
+    say = view.say if view else silent
     deadline = None if time_limit is None else start + time_limit
     with ExitStack() as employed:
-        hands = employed.enter_context(crew(count, deadline, get_ready, cluster, view.say if view else silent))
+        hands = employed.enter_context(crew(count, deadline, get_ready, cluster, say))
         with (
-            taken(spec, folder, fresh, recover, hold, view) as (planned, store),
-            searching(planned, store, retry_failed, max_runs) as search,
+            taken(spec, folder, fresh, recover, hold, say) as (planned, store),
+            searching(planned, store, retry_failed, max_runs, say) as search,
         ):
             if cluster is None:
                 check_memory(planned.runs, count)
@@ -133,27 +140,33 @@ def run(
 
 @contextmanager
 def taken(
-    spec: Spec, folder: Path, fresh: bool, recover: bool, hold: Hold | None, view: View | None
+    spec: Spec, folder: Path, fresh: bool, recover: bool, hold: Hold | None, say: Say
 ) -> Iterator[tuple[Plan, Store]]:
     """The plan, and the folder to write, held before the data is loaded: a second sweep is told so at once."""
     with nullcontext(hold) if hold and hold.folder == folder else Hold(folder) as held:
         planned = make_plan(spec)
-        if fresh and present(folder / DATABASE):
+        lost = said_of_views_alone(folder)
+        if fresh and (lost or present(folder / DATABASE)):
             held.set_aside()
-        for line in mend(folder) if recover else ():
-            if view:
-                view.say(line)
-        with Store.create(folder, held) as store:
+        for line in (*(mend(folder) if recover else ()), *([lost] if lost and not fresh else ())):
+            say(line)
+        with Store.create(folder, held, say) as store:
             yield planned, store
 
 
+def said_of_views_alone(folder: Path) -> str:
+    """A line where a results folder has what is written from a database, and no database; else nothing."""
+    alone = (folder / BESIDE).is_file() and not present(folder / DATABASE)
+    return f"no {DATABASE} beside {folder / BESIDE}: all runs are trained anew" if alone else ""
+
+
 @contextmanager
-def searching(planned: Plan, store: Store, retry_failed: bool, max_runs: int) -> Iterator[Search]:
+def searching(planned: Plan, store: Store, retry_failed: bool, max_runs: int, say: Say) -> Iterator[Search]:
     """The search of a plan, with the folder of its samples opened if it needs one."""
     with ExitStack() as opened:
         samples: Store | None = None
         if sampled(asdict(planned.spec.elimination)):
-            samples = opened.enter_context(Store.create(store.folder / SAMPLE))
+            samples = opened.enter_context(Store.create(store.folder / SAMPLE, say=say))
 
         def search_from(retry: bool) -> Search:
             return Search(planned, Known(store, retry), Known(samples, retry) if samples else None, max_runs)
@@ -171,10 +184,6 @@ def report(sweep: str | Path | None = None, *, results: str | Path = "results", 
     """
     with Store.open(find_folder(sweep, Path(results))) as store:
         return read_answer(store, stale)
-
-
-def silent(_: str) -> None:
-    """Where nobody looks on."""
 
 
 def cores() -> int:
@@ -212,11 +221,13 @@ def examples_of_samples(folder: Path, about: Mapping[str, Any]) -> int:
 
 def find_folder(sweep: str | Path | None, results: Path) -> Path:
     """The results folder that a name, a folder or a sweep file means; None means the newest."""
+    found = [path for path in results.glob(f"*/{DATABASE}") if not is_backup(path.parent)]
+    if sweep is None and found:
+        return max(found, key=lambda path: path.stat().st_mtime).parent
     if sweep is None:
-        found = sorted(results.glob(f"*/{DATABASE}"), key=lambda path: path.stat().st_mtime)
-        if not found:
-            raise StoreError(f"{results} holds no sweep yet; lrsweep run SPEC makes one")
-        return found[-1].parent
+        for place in results.glob("*"):
+            present(place / DATABASE)  # raises where it cannot be seen whether there is one
+        raise StoreError(f"{results} holds no sweep yet; lrsweep run SPEC makes one")
     path = Path(sweep)
     if present(path / DATABASE):
         return path
@@ -228,6 +239,6 @@ def find_folder(sweep: str | Path | None, results: Path) -> Path:
         raise StoreError(
             f"{results / path} has only a range test, {RANGES}; lrsweep run SPEC makes the results that are reported"
         )
-    known = sorted(path.parent.name for path in results.glob(f"*/{DATABASE}"))
+    known = sorted(path.parent.name for path in found)
     hint = f"there are {', '.join(known)}" if known else "lrsweep run SPEC makes one"
     raise StoreError(f"{results} holds no sweep {str(sweep)!r}; {hint}")

@@ -9,6 +9,7 @@ The letters for array shapes, used everywhere:
 from __future__ import annotations
 
 import json
+import math
 import os
 import shlex
 from dataclasses import dataclass, field
@@ -114,6 +115,19 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(n_bytes: float) -> str:
+    """How much room something takes.
+
+    >>> size(0), size(720), size(12_345), size(4_200_000), size(9_950_000), size(1.6e13), size(10**400)
+    ('0 bytes', '720 bytes', '12 kB', '4.2 MB', '9.9 MB', '16,000 GB', '10^391 GB')
+    """
+    if n_bytes > 1e21:
+        return f"10^{math.log10(n_bytes) - 9:.0f} GB"
+    units = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")]
+    unit, name = next(((unit, name) for unit, name in units if n_bytes >= unit), (1, "bytes"))
+    return f"{n_bytes / unit:,.{1 if name in ('GB', 'MB') and n_bytes < 10 * unit else 0}f} {name}"
 
 
 def json_text(document: Any) -> str:

@@ -30,6 +30,7 @@ from statistics import median
 from typing import Any, NoReturn, Self
 
 from search_cases import SEARCHES, TEXT, views
+from waiting import awaited
 
 from lrsweep import sweep
 from lrsweep.search import View, Wave
@@ -140,16 +141,16 @@ def live(order: dict[str, Any]) -> NoReturn:
     os._exit(code)
 
 
-def ended(pid: int) -> int | None:
-    """The exit code of a child that has ended; orphans that came to this process are collected on the way."""
+def ended(pid: int) -> list[int]:
+    """The exit code of a child, if it has ended; orphans that came to this process are collected on the way."""
     with suppress(ChildProcessError):
         while True:
             found, status = os.waitpid(-1, os.WNOHANG)
             if found == pid:
-                return os.waitstatus_to_exitcode(status)
+                return [os.waitstatus_to_exitcode(status)]
             if not found:
-                return None
-    return None
+                return []
+    return []
 
 
 def left_over(session: int) -> bool:
@@ -166,20 +167,16 @@ def lived(order: dict[str, Any]) -> dict[str, Any]:
     """Starts a sweep, kills it after a delay, and tells of both."""
     begin = time.monotonic()
     pid = os.fork() or live(order)
-    code, seen = None, {}
-    while (code := ended(pid)) is None and time.monotonic() < begin + order["delay"]:
-        time.sleep(0.002)
+    code, seen = awaited(lambda: ended(pid), order["delay"], 0.002), []
     seconds = time.monotonic() - begin
-    if code is None:
+    if not code:
         if order["look"]:
             seen = sorted(stored(Path(order["folder"])))
         os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
-    while code is None and (code := ended(pid)) is None:
-        time.sleep(0.0005)
-    while left_over(pid) and time.monotonic() < killed + 30:
-        time.sleep(0.002)
-    return {"code": code, "seconds": seconds, "gone": time.monotonic() - killed, "seen": [*seen]}
+    code = code or awaited(lambda: ended(pid), pause=0.0005)
+    awaited(lambda: not left_over(pid), pause=0.002)
+    return {"code": code, "seconds": seconds, "gone": time.monotonic() - killed, "seen": seen}
 
 
 def main() -> None:
@@ -327,11 +324,11 @@ class Killer:
         assert self.server.stdout
         print(json.dumps(ask), file=self.server.stdin, flush=True)
         told: dict[str, Any] = json.loads(self.server.stdout.readline())
-        assert told["code"] in (0, -signal.SIGKILL), said.read_text()
+        assert told["code"] in ([0], [-signal.SIGKILL]), said.read_text()
         assert told["gone"] < 30, "a worker outlived its parent"
         check_answer(case, phase := phase_of(case))
         check_rows(case, {*acknowledged.read_text().split()}, {*told["seen"]})
-        if told["code"] == 0:
+        if told["code"] == [0]:
             check_end(case)
             self.tally.finished += 1
             if not keep:

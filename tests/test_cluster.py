@@ -25,13 +25,15 @@ from threadpoolctl import threadpool_limits
 
 from lrsweep import execute, sweep
 from lrsweep.execute import cluster as ours
-from lrsweep.execute import remote
-from lrsweep.execute.cluster import Cluster, Errand, Worker, connected
+from lrsweep.execute import connection, remote
+from lrsweep.execute.cluster import Cluster, Errand, Worker
+from lrsweep.execute.connection import connected
 from lrsweep.execute.remote import Delivered, inventory
 from lrsweep.search import View
 from lrsweep.vocabulary import CRASHED, FINISHED, LrsweepError, Outcome, Stack, UsageError
 
 distributed = pytest.importorskip("distributed")
+dask_config = pytest.importorskip("dask.config")
 
 LONG = ["learning_rate=0.01,0.1", "seeds=4", "epochs=800"]
 """16 runs of a second or so, in 4 stacks where two workers train."""
@@ -348,9 +350,11 @@ class Client:
         return {}
 
 
-def buried(worker: Worker, *, retired: bool = False) -> tuple[list[Outcome], list[tuple[tuple[str, ...], int]]]:
+def buried(
+    worker: Worker, *, retired: bool = False, say: Callable[[str], object] = lambda _: None
+) -> tuple[list[Outcome], list[tuple[tuple[str, ...], int]]]:
     """What comes of a worker's death: outcomes, and what is to be done next, as ids and attempts."""
-    cluster = Cluster(Client(), None, None, lambda _: None)
+    cluster = Cluster(Client(), None, None, say)
     cluster.workers[worker.address] = worker
     if retired:
         cluster.note((0.0, {"action": "remove-worker", "worker": worker.address, "expected": True}))
@@ -372,8 +376,27 @@ def test_what_had_not_reached_a_dead_worker_counts_no_attempt() -> None:
     assert waiting == [(("r5", "r6"), 1)]
 
 
+def test_a_worker_that_dies_of_the_guilty_run_has_a_line() -> None:
+    told = list[str]()
+    [outcome], waiting = buried(worker_with(1, 2), say=told.append)
+    assert (outcome.status, outcome.reason, waiting) == (CRASHED, ours.GUILTY, [])
+    assert told == ["worker tcp://there is gone; the run that it trained is crashed: r0"]
+    assert "--retry-failed" in outcome.reason
+
+
 def test_a_worker_that_leaves_in_order_makes_nobody_guilty() -> None:
     assert buried(worker_with(1, 2), retired=True) == ([], [(("r0",), 2)])
+
+
+def test_a_scheduler_tells_who_leaves_in_order(dask: Processes, address: str) -> None:
+    """In the words that are looked for, which Dask promises nowhere."""
+    there = workers_pids(address)
+    third = dask.work("--nthreads", "1", "--no-nanny")
+    [leaving] = wait_for(lambda: workers_pids(address).keys() - there.keys())
+    with connected(address) as client, contextlib.closing(Cluster(client, None, None, lambda _: None)) as crew:
+        client.retire_workers([leaving])
+        wait_for(lambda: crew.retired == {leaving})
+    third.wait(PATIENCE)
 
 
 # Data.
@@ -553,26 +576,151 @@ def test_a_scheduler_without_lrsweep_is_refused(monkeypatch: pytest.MonkeyPatch)
         Cluster(Client(), None, None, lambda _: None)
 
 
+# Who is frozen.
+
+
+def test_a_frozen_worker_holds_up_nobody(
+    dask: Processes, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And takes part as soon as it goes on."""
+    monkeypatch.setattr(ours, "ANSWER_SECONDS", 0.5)
+    told, there = list[str](), workers_pids(address)
+    third = dask.work("--nthreads", "1", "--no-nanny")
+    try:
+        [frozen] = wait_for(lambda: workers_pids(address).keys() - there.keys())
+        third.send_signal(signal.SIGSTOP)
+        with connected(address) as client, contextlib.closing(Cluster(client, None, None, told.append)) as crew:
+            assert told == [f"worker {frozen} does not answer; it takes part as soon as it does"]
+            assert crew.size() == 2
+            assert flat(crew.train([stack_of(seed) for seed in range(4)])).keys() == {"r0", "r1", "r2", "r3"}
+            third.send_signal(signal.SIGCONT)
+            wait_for(lambda: crew.look_round() or crew.size() == 3)
+    finally:
+        third.kill()
+        with distributed.Client(address, set_as_default=False) as client:
+            wait_for(lambda: frozen not in client.nthreads())
+
+
+def test_a_frozen_scheduler_ends_the_sweep(
+    spec: Path, dask: Processes, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "SILENCE_SECONDS", 1)
+    view = Looking(lambda _: dask.started[0].send_signal(signal.SIGSTOP))
+    start = time.monotonic()
+    try:
+        with pytest.raises(LrsweepError, match="does not answer; finished runs are kept; the same command goes on"):
+            run(spec, cluster=address, view=view, overrides=LONG)
+        assert time.monotonic() - start < PATIENCE / 2  # 4 s where nothing else runs
+    finally:
+        dask.started[0].send_signal(signal.SIGCONT)
+
+
+class Frozen(Client):
+    """Says nothing any more."""
+
+    def nthreads(self) -> dict[str, int]:
+        time.sleep(PATIENCE)
+        return {}
+
+
+def test_a_time_limit_holds_while_the_scheduler_is_frozen() -> None:
+    cluster = Cluster(Frozen(), time.perf_counter() + 0.2, None, lambda _: None)
+    assert not flat(cluster.train([stack_of(0)]))
+
+
+def test_a_frozen_scheduler_is_heard_of_without_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "SILENCE_SECONDS", 0.2)
+    with pytest.raises(LrsweepError, match="the scheduler tcp://nowhere:1 does not answer"):
+        Cluster(Frozen(), None, None, lambda _: None)
+    monkeypatch.setattr(Client, "run_on_scheduler", lambda *_: time.sleep(PATIENCE))
+    with pytest.raises(LrsweepError, match="the scheduler tcp://nowhere:1 does not answer"):
+        Cluster(Client(), None, None, lambda _: None)
+
+
 # A scheduler that is not there, has no workers, or goes.
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for no scheduler for long."""
+    for name in ("ANSWER_SECONDS", "START_SECONDS", "SPARE_SECONDS"):
+        monkeypatch.setattr(connection, name, 0.4)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("tcp://127.0.0.1:1", "no scheduler answers there"),
+        ("carrier-pigeon://here:1", "is no address; write it like tcp://host:8786"),
+        ("tcp://here", "is no address; write it like tcp://host:8786"),
+        ("tcp://:8786", "is no address; write it like tcp://host:8786"),
+        ("tcp://here:65536", "is no address; write it like tcp://host:8786"),
+        ("tcp://here:8786/", "is no address; write it like tcp://host:8786"),
+        ("here", "is no address; write it like tcp://host:8786"),
+        ("", "is no address; write it like tcp://host:8786"),
+    ],
+)
+def test_an_address_without_a_scheduler_is_one_line(spec: Path, wrong: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told) as caught:
+        run(spec, cluster=wrong)
+    assert "\n" not in str(caught.value)
+    assert not (spec.parent / "results" / "small" / "sweep.db").exists()
 
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("tcp://127.0.0.1:1", "no scheduler answers there"),
-        ("carrier-pigeon://here:1", "no scheduler answers there"),
-        ("here", "is no address; write it like tcp://host:8786"),
-        ("", "is no address; write it like tcp://host:8786"),
+        ("tcp://127.0.0.1", "is no address; write it like tcp://host:8786"),
+        ("tls://127.0.0.1:1", "has no TLS settings; set distributed.comm.tls.ca-file, .client.cert and .client.key"),
     ],
 )
-def test_an_address_without_a_scheduler_is_one_line(
-    spec: Path, wrong: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ours, "ANSWER_SECONDS", 0.5)
-    with pytest.raises(UsageError, match=told) as caught:
-        run(spec, cluster=wrong)
-    assert "\n" not in str(caught.value)
-    assert not (spec.parent / "results" / "small" / "sweep.db").exists()
+def test_an_address_that_cannot_be_one_is_refused_at_once(spec: Path, wrong: str, told: str) -> None:
+    start = time.monotonic()
+    command = [sys.executable, "-m", "lrsweep", "run", str(spec), "--cluster", wrong]
+    ended = subprocess.run(command, cwd=spec.parent, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert time.monotonic() - start < 10  # 1 s where nothing else runs
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert told in line
+
+
+def test_tls_settings_that_cannot_be_used_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files = {"ca-file": str(tmp_path / "ca.pem"), "client.cert": str(tmp_path / "cert.pem")}
+    settings = {f"distributed.comm.tls.{name}": path for name, path in files.items()}
+    wanted = "the TLS settings cannot be used .*No such file"
+    with dask_config.set(settings), pytest.raises(UsageError, match=wanted):
+        connection.check_address("tls://127.0.0.1:1")
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_port_that_says_nothing_is_left_in_time() -> None:
+    """As a frozen scheduler's, whose system still takes connections."""
+    told = list[str]()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with (
+            pytest.raises(UsageError, match=r"no scheduler answers there \(.*0.4 s\)"),
+            connected(address, told.append),
+        ):
+            pass
+    assert told == [f"no scheduler answers at {address} yet; waiting 0.4 s more for one"]
+
+
+def test_a_scheduler_may_be_started_at_the_same_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    told, made = list[str](), list[Processes]()
+    starting = threading.Thread(target=lambda: made.append(Processes(tmp_path, address)))
+    starting.start()
+    try:
+        with connected(address, told.append) as client:
+            assert client.status == "running"
+    finally:
+        starting.join()
+        made[0].end()
+    assert told == [f"no scheduler answers at {address} yet; waiting 25 s more for one"]
 
 
 def test_a_port_where_something_else_answers_is_one_line(spec: Path) -> None:
@@ -604,6 +752,19 @@ def test_without_dask_the_extra_is_named(spec: Path, monkeypatch: pytest.MonkeyP
         run(spec, cluster="tcp://127.0.0.1:1")
 
 
+def absent(seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said while there is no worker for some time."""
+    told = list[str]()
+    monkeypatch.setattr(ours, "ABSENCE_SECONDS", 0.3)
+    Cluster(Client(), time.perf_counter() + seconds, None, told.append).await_worker()
+    return told
+
+
+def test_workers_that_are_missed_for_a_moment_are_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert absent(0.2, monkeypatch) == []
+    assert absent(1, monkeypatch) == ["tcp://nowhere:1 has no worker; waiting for one"]
+
+
 def test_workers_may_come_late_and_the_scheduler_may_go(spec: Path, tmp_path: Path) -> None:
     """Nothing is trained while there are no workers; what is trained before the scheduler goes is kept."""
     spec.write_text(TEXT)
@@ -620,7 +781,7 @@ def test_workers_may_come_late_and_the_scheduler_may_go(spec: Path, tmp_path: Pa
             said += process.communicate(timeout=PATIENCE)[1].splitlines()
         assert process.returncode == 1
         lost = f"lrsweep: the scheduler {made.address} is gone; finished runs are kept; the same command goes on"
-        assert said[-1] == lost
+        assert said[1:] == ["small  8 runs: 0 done, 8 to train", lost]  # and nothing of what Dask has to say
     rest = run(spec, workers=0, overrides=few)
     assert 0 < rest.trained < 8
     assert views(rest.folder) == views(run(spec, "here", workers=2, overrides=few).folder)

@@ -22,7 +22,8 @@ from lrsweep.cli import app
 from lrsweep.store import DATABASE, Hold, Store, health, mend
 from lrsweep.store.health import DamagedError
 from lrsweep.store.salvage import whole_runs
-from lrsweep.vocabulary import StoreError, UsageError
+from lrsweep.store.schema import ROWS
+from lrsweep.vocabulary import Outcome, StoreError, UsageError
 
 PAGE_BYTES = 4096
 
@@ -361,9 +362,57 @@ def test_only_what_is_damaged_is_trained_again(spec: Path) -> None:
     assert run(spec, recover=True).trained <= 1
 
 
-def test_large_rows_that_fill_many_pages_are_recovered(tmp_path: Path) -> None:
-    from lrsweep.vocabulary import Outcome
+def test_a_database_that_is_cut_off_tells_how_many_runs_its_plan_has(tmp_path: Path) -> None:
+    """The table and its index are cut off with it: counted there, nothing would be lost."""
+    runs = [f"r{i}" for i in range(144)]
+    with Store.create(tmp_path) as store:
+        store.set_plan([(run_id, {"width": 1}) for run_id in runs], {})
+        for run_id in runs:
+            store.add([Outcome(run_id, "finished", "", {}, np.ones((60, 8)))])
+    os.truncate(tmp_path / DATABASE, (tmp_path / DATABASE).stat().st_size // 3)
+    with pytest.raises(
+        DamagedError, match=r"; (\d\d) of the (\1|144) runs .+ are whole(, of 144 in its plan)?;"
+    ) as told:
+        Store.open(tmp_path)
+    assert "144" in str(told.value)
 
+
+def test_where_not_even_a_plan_can_be_read_it_is_told_that_more_may_be_lost(spec: Path) -> None:
+    in_the_first_page(database(spec))
+    assert "are whole, and more may be lost; " in str(refusal(database(spec)))
+
+
+@pytest.mark.parametrize(("table", "columns"), [("plan", "run_id"), ("meta", "key, value, checksum")])
+def test_a_view_without_end_in_place_of_a_table_is_not_read_for_ever(spec: Path, table: str, columns: str) -> None:
+    with closing(sqlite3.connect(database(spec))) as other:
+        rows = f"SELECT {columns} FROM was UNION ALL SELECT {columns} FROM t"  # noqa: S608
+        other.execute(f"ALTER TABLE {table} RENAME TO was")
+        other.execute(f"CREATE VIEW {table} AS WITH RECURSIVE t({columns}) AS ({rows}) SELECT * FROM t")  # noqa: S608
+        other.commit()
+    assert "runs that can be counted in it are whole" in str(refusal(database(spec)))
+
+
+def test_a_row_that_was_made_to_mislead_is_no_whole_run(tmp_path: Path) -> None:
+    """Its checksum stands, and its text is none."""
+    with Store.create(tmp_path) as store:
+        store.set_plan([("r1", {}), ("r2", {})], {})
+        store.add(
+            [Outcome("r1", "finished", "", {}, np.ones((1, 8))), Outcome("r2", "failed", "", {}, np.ones((1, 8)))]
+        )
+    path = tmp_path / DATABASE
+    with closing(sqlite3.connect(path)) as other:
+        other.text_factory = bytes
+        columns = ", ".join(health.ROWS["runs"])
+        [row] = other.execute(f"SELECT {columns} FROM runs WHERE run_id = 'r2'").fetchall()  # noqa: S608
+        other.execute(
+            "UPDATE runs SET reason = CAST(x'ff' AS TEXT), checksum = ? WHERE run_id = 'r2'",
+            [health.seal(*row[:3], b"\xff", *row[4:])],
+        )
+        other.commit()
+    assert [run_id for run_id, *_ in whole_runs(path)] == ["r1"]
+
+
+def test_large_rows_that_fill_many_pages_are_recovered(tmp_path: Path) -> None:
     curves = [np.random.default_rng(epochs).random((epochs, 8)) for epochs in (0, 1, 50, 61, 62, 63, 64, 500, 4000)]
     with Store.create(tmp_path) as store:
         store.set_plan([(f"r{i}", {}) for i in range(len(curves))], {})
@@ -411,6 +460,46 @@ def test_an_empty_database_beside_views_is_damage_and_alone_a_new_one(spec: Path
     assert sweep.plan(spec, results=spec.parent, workers=0).counts()["new"] == 4  # the sample knows of the others
     run(spec)
     assert views(spec.parent / "small") == right
+
+
+def test_chains_of_pages_that_lead_nowhere_are_not_followed_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every page has a hundred records as long as the file, all of them on one page that follows upon itself."""
+    n_pages = 50
+    head = bytes([len(ROWS["runs"]) + 2, *[13] * (len(ROWS["runs"]) + 1)])  # as many values as a row of runs has
+    length = n_pages * PAGE_BYTES - 10
+    local = (PAGE_BYTES - 12) * 32 // 255 - 23
+    local += (length - local) % (PAGE_BYTES - 4)
+    local = local if local <= PAGE_BYTES - 35 else (PAGE_BYTES - 12) * 32 // 255 - 23
+    varint = bytes([length >> 14 | 128, length >> 7 & 127 | 128, length & 127])
+    cell = varint + b"\1" + head.ljust(local, b"\0") + (2).to_bytes(4)
+    rows = bytes([13, 0, 0, *(100).to_bytes(2), 0, 0, 0]) + (PAGE_BYTES - len(cell)).to_bytes(2) * 100
+    page = rows.ljust(PAGE_BYTES - len(cell), b"\0") + cell
+    (tmp_path / "made.db").write_bytes(page + (2).to_bytes(4).ljust(PAGE_BYTES, b"\0") + page * (n_pages - 2))
+    reads = []
+    real = os.pread
+    monkeypatch.setattr(os, "pread", lambda *given: reads.append(given) or real(*given))
+    assert [*whole_runs(tmp_path / "made.db")] == []
+    assert n_pages * 4 < len(reads) < n_pages * 20
+
+
+def test_views_without_their_database_are_told_and_no_reason_to_stop(spec: Path) -> None:
+    folder, results = spec.parent / "small", ("--results", spec.parent)
+    right = views(folder)
+    line = f"no sweep.db beside {folder / 'runs.csv'}: all runs are trained anew\n"
+    database(spec).unlink()
+    for words, times in ((("plan", spec), 1), (("run", spec), 1), (("plan", spec), 0)):
+        code, _, why = lrsweep(*words, "--workers", "0", *results)
+        assert (code, why.count(line)) == (0, times)
+    assert views(folder) == right
+
+
+def test_views_without_their_database_are_kept_by_a_fresh_start(spec: Path) -> None:
+    before = (spec.parent / "small" / "runs.csv").read_bytes()
+    database(spec).unlink()
+    run(spec, fresh=True)
+    assert (spec.parent / "small.bak-1" / "runs.csv").read_bytes() == before
 
 
 @pytest.mark.parametrize(("harmed", "other"), [(".", "sample"), ("sample", ".")])

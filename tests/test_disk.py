@@ -59,15 +59,16 @@ def trial_of(disk: Disk, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
     return found
 
 
-def tried(trial: Trial, faults: Sequence[str], step: int, folder: Path) -> Counter[int]:
+def tried(trial: Trial, faults: Sequence[str], step: int, folder: Path, first: int = 1) -> Counter[int]:
     """A case with the faults in turn at every `step`-th operation; how often it ended with which exit code."""
     codes: Counter[int] = Counter()
-    for number, fault in zip(range(1, trial.operations + 1, step), cycle(faults)):
+    for number, fault in zip(range(first, trial.operations + 1, step), cycle(faults)):
         ended = trial.at(number, FAULTS[fault], folder / "tried")
         codes[ended.code] += 1
         if ended.code == 0:
             print(f"went on after operation {number}, {ended.name}, {fault}")
-    print(f"{codes.total()} of {trial.operations} operations of {trial.case.arguments}, {', '.join(faults)}: {codes}")
+    what = f"{trial.operations} operations of {trial.case.arguments}"
+    print(f"{codes.total()} faults tried ({', '.join(faults)}) at {what}: exit codes {dict(codes)}")
     return codes
 
 
@@ -78,9 +79,9 @@ def test_a_sweep_survives_a_fault_at_every_operation(
 ) -> None:
     codes = tried(trial_of("run"), [fault], 1, tmp_path)
     assert codes.total() > 100
-    # A single error is survived where the folder is taken, which is tried twice, and where SQLite syncs the folder of a
-    # new journal, which only matters when the power fails.
-    assert codes[0] <= 12 * (fault == "error")
+    # A single error is survived in the six operations by which the folder is taken, which is tried twice, and where
+    # SQLite syncs the folder of a new journal, of which there are four, which only matters when the power fails.
+    assert codes[0] <= 10 * (fault == "error")
 
 
 STEPS = {"run": 19, "run a changed sweep": 5, "run a search": 17, "run afresh": 7}
@@ -95,6 +96,11 @@ def test_every_command_survives_every_fault_in_turn(
     tried(trial_of(name), [*FAULTS], STEPS.get(name, 1), tmp_path)
 
 
+SPARSE = {"run a search": 3}
+"""The like for `make soak`, where each fault begins at another operation. All of it takes two processors a quarter of
+an hour: 5,700 trials of a quarter of a second each. The rest of the search would take half as long again."""
+
+
 @needs_faults
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", FAULTS)
@@ -102,7 +108,8 @@ def test_every_command_survives_every_fault_in_turn(
 def test_every_command_survives_every_fault_at_every_operation(
     trial_of: Callable[[str], Trial], tmp_path: Path, name: str, fault: str
 ) -> None:
-    tried(replace(trial_of(name), thorough=True), [fault], 1, tmp_path)
+    step = SPARSE.get(name, 1)
+    tried(replace(trial_of(name), thorough=True), [fault], step, tmp_path, 1 + [*FAULTS].index(fault) % step)
 
 
 # Ctrl-C on a disk that is full
@@ -147,15 +154,10 @@ def looping(path: Path) -> None:
     path.symlink_to(path.name)
 
 
-def below_a_file(path: Path) -> None:
-    path.parent.touch()
-
-
 WRONG = {
     "results is a file": ("results", a_file),
     "results is a dangling link": ("results", dangling),
     "results is a loop of links": ("results", looping),
-    "results are below a file": ("results/small", below_a_file),
     "the folder is a pipe": ("results/small", a_pipe),
     "the database is a folder": ("results/small/sweep.db", a_folder),
     "the database is a pipe": ("results/small/sweep.db", a_pipe),

@@ -13,7 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lrsweep"
 
 FLOORS = [
-    {"vocabulary", "room", "worker", "signals"},
+    {"vocabulary", "worker", "signals"},
+    {"room"},
     {"engine", "datasets"},
     {"yaml_reader", "analysis", "store"},
     {"spec", "execute", "report", "early"},

@@ -7,12 +7,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from lrsweep import early, finding, sweep
 from lrsweep.store import DATABASE, Hold, Store, hold, next_backup
@@ -155,6 +155,29 @@ def test_who_loses_the_folder_after_setting_the_old_one_aside_leaves_the_new_one
     assert folder.with_name("small.bak-1").exists()
 
 
+def test_a_link_to_another_disk_goes_on_leading_there_when_what_it_names_is_set_aside(folder: Path) -> None:
+    there = folder.parent.parent / "disk" / "there"
+    there.mkdir(parents=True)
+    folder.parent.mkdir()
+    folder.symlink_to(there)
+    (folder / "kept").write_text("old")
+    with Hold(folder) as held:
+        kept = held.set_aside()
+        (folder / "new").touch()
+    assert (kept, (kept / "kept").read_text()) == (there.with_name("there.bak-1"), "old")
+    assert folder.is_symlink()
+    assert sorted(path.name for path in there.iterdir()) == [hold.LOCK, "new"]
+
+
+def test_who_made_a_folder_that_was_moved_away_leaves_alone_what_is_there_by_its_end(folder: Path) -> None:
+    """Another's folder, which holds nothing yet but a lock: without that, a third could take it too."""
+    with Hold(folder):
+        folder.rename(folder.with_name("moved"))
+        other = Hold(folder)
+    with other, pytest.raises(BusyError):
+        Hold(folder)
+
+
 def test_a_folder_made_for_nothing_goes_again(folder: Path) -> None:
     with pytest.raises(SpecError):
         sweep.run(
@@ -189,14 +212,17 @@ def at_once(spec: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[byte
             started[opened.enter_context(process).pid] = process, said
             opened.callback(process.kill)
         ended: Ended = {}
-        while len(ended) < 7:
-            time.sleep(0.01)
+
+        def all_but_one() -> bool:
             for pid in started.keys() - ended.keys():
                 found, status, usage = os.wait4(pid, os.WNOHANG)
                 if found:
                     process, said = started[pid]
                     process.returncode = os.waitstatus_to_exitcode(status)
                     ended[pid] = process.returncode, usage.ru_utime + usage.ru_stime, said.read_text()
+            return len(ended) >= 7
+
+        wait_until(all_but_one, 120)
         [owner] = [process for pid, (process, _) in started.items() if pid not in ended]
         yield owner, ended
 
@@ -230,9 +256,9 @@ def test_of_eight_sweeps_at_once_that_start_afresh_one_runs_and_nothing_is_lost(
     spec.write_text(LONG)
     with at_once(spec, "--fresh") as (owner, ended):
         assert_all_but_one_are_refused(owner, ended)
-        while not (folder / "spec.yaml").exists() or not folder.with_name("small.bak-1").exists():
-            assert owner.poll() is None
-            time.sleep(0.01)
+        made = (folder / "spec.yaml", folder.with_name("small.bak-1"))
+        wait_until(lambda: owner.poll() is not None or all(path.exists() for path in made), 120)
+        assert owner.poll() is None
     assert sorted(path.name for path in folder.parent.iterdir()) == ["small", "small.bak-1"]
     assert (folder.with_name("small.bak-1") / DATABASE).read_bytes() == before
 
@@ -272,10 +298,11 @@ def test_nothing_stays_of_a_file_with_a_mistake(folder: Path, text: str) -> None
 
 
 STRESS = """
-import sys
+import signal, sys
 from pathlib import Path
 from lrsweep.store import Hold
 from lrsweep.vocabulary import BusyError
+signal.alarm(120)
 folder, number, done = Path(sys.argv[1]), sys.argv[2], 0
 while done < 40:
     try:
@@ -289,7 +316,7 @@ while done < 40:
     except BusyError:
         pass
 """
-"""Takes the folder 40 times, leaves a file each time, and sets the folder aside every other time."""
+"""Takes the folder 40 times, leaves a file each time, and sets it aside every other time; for two minutes at most."""
 
 
 def test_processes_that_set_a_folder_aside_at_once_never_meet_in_it_and_lose_nothing(folder: Path) -> None:
@@ -304,9 +331,8 @@ def test_a_sweep_that_runs_can_be_looked_at(folder: Path) -> None:
     spec = spec_of(folder, LONG)
     with subprocess.Popen(command(spec), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
         try:
-            while not (folder / "spec.yaml").exists():
-                assert running.poll() is None
-                time.sleep(0.01)
+            wait_until(lambda: running.poll() is not None or (folder / "spec.yaml").exists(), 120)
+            assert running.poll() is None
             assert sweep.plan(spec, results=folder.parent, workers=1).counts()["new"] == 4
             assert sweep.report("small", results=folder.parent).counts["new"] == 4
             finding.find(spec, results=folder.parent, confirm=False, steps=20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import resource
 import tracemalloc
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from typer.testing import CliRunner
 from lrsweep import room
 from lrsweep.cli import app
 from lrsweep.datasets import cached, load, prepare
+from lrsweep.datasets.split import mean_and_std
+from lrsweep.datasets.tables import CLOSEST
 from lrsweep.execute import execute
 from lrsweep.plan import make_plan, make_stacks
 from lrsweep.spec import load_spec
@@ -133,6 +136,45 @@ def test_a_file_of_each_kind_is_swept_from_start_to_end(name: str) -> None:
     assert pd.read_csv("results/s/runs.csv")["status"].tolist() == [FINISHED] * 4
 
 
+@pytest.mark.parametrize("target", ["", ", task: regression"])
+def test_what_the_scaling_would_take_for_constant_is_refused(target: str) -> None:
+    """The door is stricter than the scaling by more than what a few odd rows among very many can make up for."""
+    odd = np.zeros((1000, 1))
+    odd[0] = 1
+    for factor in (1.0, 1e-100, CLOSEST, np.nextafter(CLOSEST, 0), 1e-300, 5e-324):
+        x, y = (odd, odd[:, 0] * factor) if target else (odd * factor, odd[:, 0])
+        np.savez("d.npz", x=np.column_stack([np.arange(1000) % 7, x]), y=y)
+        source = Source("file", str(Path("d.npz").absolute()), task="regression" if target else "")
+        if factor >= CLOSEST:
+            assert mean_and_std(odd * factor)[1] < 1
+            load(source, source.task or None)
+        else:
+            with pytest.raises(DataError, match=r"has a spread below 1e-140 in (column 1|the target); rescale it"):
+                load(source, source.task or None)
+
+
+def test_the_heads_of_an_npz_file_are_compared_before_it_is_read() -> None:
+    np.savez_compressed("d.npz", x=np.zeros((3_000_000, 1)), y=Y)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"x is \(3000000, 1\) and y is \(40,\); x must be"):
+        load(Source("file", str(Path("d.npz").absolute())))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+
+
+def test_words_that_stand_for_missing_values_are_named_wherever_they_are() -> None:
+    """Also far down, in names that are odd, and beside cells that are empty."""
+    n = 25_000
+    words = ["", "NA", *["DE"] * (n - 4), "null", "None"]
+    Path("t.csv").write_bytes(data_cases.table(rows=n, b=data_cases.of([1], n), **{"usecols ": words}))
+    said = (
+        "has missing values in 'usecols ' (4), written 'NA', 'None', 'null'; fill them in, or drop the rows or "
+        "columns, or write another word where 'NA' means itself"
+    )
+    check("{file: t.csv, target: y}", said)
+
+
 # --- What would not fit, or is no file
 
 
@@ -140,9 +182,7 @@ def test_a_table_whose_text_would_fill_the_memory_is_refused(monkeypatch: pytest
     """40 rows of 20 texts of 40 values take 40 columns each: 256,000 bytes from some 5,000."""
     monkeypatch.setattr(room, "memory", lambda: 500_000)
     Path("t.csv").write_bytes(data_cases.table(**{f"c{i}": data_cases.numbered("t{}") for i in range(20)}))
-    words = (
-        "40 rows of 801 columns, one for each value of text, need about 0.00026 GB, over half of the machine's 0.0005"
-    )
+    words = "40 rows of 801 columns, one for each value of text, need about 256 kB, over half of the machine's 500 kB"
     check("{file: t.csv, target: y}", words)
 
 
@@ -151,11 +191,11 @@ def test_a_table_whose_text_would_fill_the_memory_is_refused(monkeypatch: pytest
     [
         ("t.csv", data_cases.GOOD, "to read it would take about"),
         ("t.csv", data_cases.table(**{f"c{i}": ["1"] * 40 for i in range(2000)}), "its 2,002 columns would take about"),
-        ("t.parquet", data_cases.dense(100_000), "its 100,000 rows of 2 columns would take about 0.0096 GB, over half"),
+        ("t.parquet", data_cases.dense(100_000), "its 100,000 rows of 2 columns would take about 9.6 MB, over half"),
         (
             "d.npz",
             data_cases.npz(x=np.zeros((1000, 10)), y=Y),
-            "its x, (1000, 10) of float64, would take about 0.00016",
+            "its x, (1000, 10) of float64, would take about 160 kB",
         ),
     ],
 )
@@ -196,16 +236,37 @@ def test_what_is_no_file_is_refused_and_not_waited_for(dataset: str) -> None:
 
 
 def test_a_container_and_a_limit_of_the_shell_count_as_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(room, "CONTAINER", limit)
-    sizes = []
-    for text in ("max", "1000000"):
-        limit.write_text(text)
-        room.memory.cache_clear()
-        sizes.append(room.memory())
+    """Of cgroup 2 and 1: the least limit from a process's own group up to the root counts."""
+    monkeypatch.setattr(room, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(room, "GROUPS", tmp_path / "groups")
+    for path, limit in {
+        "memory.max": "90000000",
+        "job/memory.max": "max",
+        "job/step/memory.max": "80000000",
+        "job/other/memory.max": "1",
+        "memory/memory.limit_in_bytes": "9223372036854771712",
+        "memory/job/memory.limit_in_bytes": "2000000",
+        "memory/job/step/memory.limit_in_bytes": "3000000",
+        "cpu/memory.limit_in_bytes": "1",
+    }.items():
+        (tmp_path / "groups" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / path).write_text(limit)
+    assert memory_in(tmp_path, "0::/job/step\n") == 80_000_000
+    assert memory_in(tmp_path, "0::/job\n") == 90_000_000
+    assert memory_in(tmp_path, "0::/not/seen/here\n") == 90_000_000
+    assert memory_in(tmp_path, "5:cpu:/job\n4:name=systemd:/\n3:hugetlb,memory:/job/step\n") == 2_000_000
+    for nothing in ("", "7:memory:/unlimited\n", "rubbish"):
+        assert memory_in(tmp_path, nothing) > 100_000_000
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_000_000, 1_000_000))
+    assert memory_in(tmp_path, "0::/job\n") == 1_000_000
     room.memory.cache_clear()
-    assert sizes[0] > 100_000_000
-    assert sizes[1] == 1_000_000
+
+
+def memory_in(folder: Path, groups: str) -> int:
+    """The memory of a process in control groups."""
+    (folder / "own").write_text(groups)
+    room.memory.cache_clear()
+    return room.memory()
 
 
 # --- Nothing is unpickled

@@ -40,6 +40,8 @@ SPECS: dict[str, tuple[str, str]] = {
     "warm-up": (f"{RATE}schedule: {{name: cosine, warmup: {HUGE}}}", "must be shorter than the run"),
     "growth": (f"{RATE}growth: {{at_epoch: 3, to_width: 1000000000}}", MUCH),
     "growth late": (f"{RATE}growth: {{at_epoch: {HUGE}, to_width: 128}}", "must be below epochs 20; lower it"),
+    "a deviation": (f"{RATE}noise: [0.1, 1e308]", "noise 1e+308 is inf in float32; lower it, or set precision"),
+    "a small deviation": (f"{RATE}noise: 1e-320", "noise 1e-320 is 0 in float32; raise it, or set precision"),
     "noise": (f"{RATE}noise: {{log: [1e-3, 1], num: {10**9}}}", "deviations are more than 100"),
     "seeds": (f"{RATE}seeds: 1000000000", "1,000,000,000 runs (seeds 1,000,000,000) are more than --max-runs 10,000"),
     "seeds beyond counting": (f"{RATE}seeds: {10**100}", f"about 10^100 runs (seeds about 10^100) {MANY}"),
@@ -199,7 +201,7 @@ def test_more_workers_than_the_memory_holds_are_refused(folder: Path, monkeypatc
     runs = planned(folder, "width: 64\nseeds: 100").runs
     monkeypatch.setattr(room, "memory", lambda: 500_000_000)
     check_memory(runs, 8)
-    with pytest.raises(UsageError, match=r"100 workers with a run each need about 6 GB, more than .*; lower --workers"):
+    with pytest.raises(UsageError, match=r"100 workers with a run each need about 6.. GB, more than .*; lower --wor"):
         check_memory(runs, 256)
     check_memory(runs[:4], 256)  # no more are started than there are runs
 
@@ -215,7 +217,7 @@ def test_the_command_compares_its_workers_with_the_memory(
 
 def disk(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     """A disk with so many bytes free."""
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free, total=10**12))
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
@@ -237,7 +239,7 @@ def test_what_is_said_of_a_full_disk_names_the_figures_and_the_remedy(
     disk(monkeypatch, free)
     check_disk(stacks, folder)
     disk(monkeypatch, free - 1)
-    said = "the results of 100 runs need about 0.00072 GB, but the disk of .* has 0.00072 free; make room, lower epochs"
+    said = "the results of 100 runs need about 720 kB, but the disk of .* has 720 kB free; make room, lower epochs"
     with pytest.raises(StoreError, match=said):
         check_disk(stacks, folder / "not" / "there" / "yet")
 
@@ -254,3 +256,11 @@ def test_a_disk_that_does_not_tell_its_size_is_not_refused(monkeypatch: pytest.M
 
     monkeypatch.setattr("shutil.disk_usage", untold)
     assert over_free_disk("it needs", 1e30, tmp_path) == ""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0, total=0))
+    assert over_free_disk("it needs", 1e30, tmp_path) == ""
+
+
+def test_a_file_in_the_place_of_results_is_told_by_plan(folder: Path) -> None:
+    Path("taken").touch()
+    for place in ("taken", "taken/within"):
+        assert done("plan", "--results", place, "--workers", "0", code=3) == ""

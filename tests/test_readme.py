@@ -67,6 +67,27 @@ def test_the_python_of_the_readme_works(folder: Path) -> None:
     subprocess.run([sys.executable, "-c", blocks("python")[0]], check=True)
 
 
+def test_the_python_of_the_readme_compiles() -> None:
+    """That for a cluster too, which no test has."""
+    for code in blocks("python"):
+        compile(code, "README.md", "exec")
+
+
+@pytest.mark.parametrize("what", ["scheduler", "worker"])
+def test_the_options_of_dask_in_the_readme_exist(what: str) -> None:
+    """Those in its commands, what dask-jobqueue is to give to workers, and those of TLS, which both have."""
+    words = re.findall(rf"\bdask {what}\b([^#&\n]*)", "".join(blocks("sh")))
+    if what == "worker":
+        words += re.findall(r"worker_extra_args=(.*?)\]", README)
+    named = {*re.findall(r"--[a-z-]+", " ".join(words))}
+    tls = {*re.findall(r"`(--tls-[a-z-]+)`", README)}
+    main = pytest.importorskip(f"distributed.cli.dask_{what}").main
+    assert len(words) == {"scheduler": 2, "worker": 3}[what]
+    assert len(tls) == 3
+    assert named | tls <= {option for each in main.params for option in each.opts}
+    assert named
+
+
 def test_the_readme_names_every_command_option_and_key() -> None:
     commands = [info.name or info.callback.__name__ for info in app.registered_commands if info.callback]
     missing = [f"lrsweep {command}" for command in commands if f"`lrsweep {command}" not in README]

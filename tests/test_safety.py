@@ -34,6 +34,7 @@ NETWORK = {
 MAY_USE_IT = {
     "datasets/openml.py": {"http", "urllib"},
     "execute/cluster.py": {"asyncio", "dask", "distributed"},
+    "execute/connection.py": {"asyncio", "distributed"},
     "execute/remote.py": {"distributed"},
 }
 """`openml:` and the cluster."""

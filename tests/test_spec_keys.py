@@ -361,6 +361,11 @@ def test_a_mistake_in_an_override_is_drawn_with_its_own_text(tmp_path: Path) -> 
     assert draw(caught.value) == drawn
 
 
+def test_an_override_of_several_keys_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"-o .* sets several keys; write one -o for each"):
+        loaded(tmp_path, "", "width=64\nname: x")
+
+
 @pytest.mark.parametrize("override", ["width", "=3", "optimizer.momentum=0.9", "a b=3", ""])
 def test_an_override_without_key_or_value_is_refused(tmp_path: Path, override: str) -> None:
     with pytest.raises(UsageError, match="is not KEY=VALUE with a key of the sweep file; write for example"):

@@ -10,15 +10,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from lrsweep.store import DATABASE, PAGE, Store, write_file
+from lrsweep.store.trouble import explained, explanation, reading
 from lrsweep.vocabulary import CURVE_COLUMNS, FORMAT, NUMERICS, Array, BusyError, Outcome, StoreError
 
 VIEWS = ("runs.csv", "curves.csv", "timings.csv")
@@ -380,11 +383,35 @@ def test_what_is_read_together_is_of_one_moment(store: Store, folder: Path) -> N
     with Store.open(folder) as reader, reader.one_moment():
         runs = reader.runs()
         store._database.execute("PRAGMA busy_timeout = 0")
-        with pytest.raises(StoreError, match="held by another program"):
+        store._say = interrupted
+        with pytest.raises(KeyboardInterrupt):
             store.add([outcome("r1")])
         assert reader.curves()["run_id"].unique().tolist() == runs["run_id"].tolist()
     store.add([outcome("r1")])
     assert store.counts()["done"] == 2
+
+
+def interrupted(_: str) -> None:
+    """Who waits is told to end."""
+    raise KeyboardInterrupt
+
+
+def test_a_writer_waits_for_a_reader_and_says_so_once(store: Store, folder: Path) -> None:
+    """However long that is suspended: what was trained is worth it."""
+    said = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        threading.Timer(0.1, other.rollback).start()
+
+    store._say = say
+    store._database.execute("PRAGMA busy_timeout = 10")
+    with closing(sqlite3.connect(folder / DATABASE, check_same_thread=False)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM runs").fetchone()
+        store.add([outcome("r0")])
+    assert said == [f"{folder / DATABASE} is held by another program that reads it; waiting until that ends"]
+    assert store.counts()["done"] == 1
 
 
 def test_a_reader_cannot_write(store: Store, folder: Path) -> None:
@@ -401,7 +428,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, name: str) -> N
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(StoreError, match=rf"^{tmp_path / name}.+; "):
+    with pytest.raises(StoreError, match=rf"^{tmp_path / name.split('/')[0]}: .+; "):
         Store.create(tmp_path / name)
     assert sorted(tmp_path.iterdir()) == before
 
@@ -552,6 +579,59 @@ def test_the_next_writer_removes_what_killed_ones_left_but_no_page_that_may_be_i
     os.utime(leftover, (time.time() - age, time.time() - age))
     with Store.create(folder):
         assert leftover.exists() == kept
+
+
+def test_the_next_writer_removes_nothing_but_what_a_writer_leaves(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in (".notes.tmp", ".runs.csv.bak.tmp", ".notes.0123abcd.tmp"):
+        (folder / name).touch()
+    (folder / ".report.html.0123abcd.tmp").symlink_to("nowhere")
+    (folder / ".runs.csv.0123abcd.tmp").mkdir()
+    before = {*folder.iterdir()}
+    with Store.create(folder):
+        assert before < {*folder.iterdir()}
+
+
+def test_a_page_that_is_put_in_its_place_meanwhile_does_not_stop_a_writer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir(parents=True)
+    leftover, real = folder / ".report.html.0123abcd.tmp", Path.lstat
+    leftover.touch()
+
+    def gone_first(path: Path) -> os.stat_result:
+        if path == leftover:
+            leftover.unlink()
+        return real(path)
+
+    monkeypatch.setattr(Path, "lstat", gone_first)
+    with Store.create(folder):
+        assert not leftover.exists()
+
+
+# What is told
+
+
+@pytest.mark.parametrize("say", [explained, reading])
+def test_only_where_rows_are_read_is_a_wrong_value_damage(tmp_path: Path, say: Callable[[Path], Any]) -> None:
+    """Elsewhere it is a mistake of ours, for which --recover is no remedy."""
+    with pytest.raises(StoreError if say is reading else ValueError, match="no number") as told, say(tmp_path):
+        raise ValueError("no number")
+    assert ("is damaged" in str(told.value)) == (say is reading)
+
+
+def test_a_view_that_cannot_be_encoded_is_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        write_file(tmp_path / "x.csv", iter(["\udc00"]))
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS"])
+@pytest.mark.parametrize(("options", "safe"), [((), 1), (("another file with --output",), 1), (("another place",), 0)])
+def test_that_runs_are_safe_is_said_of_results_alone(code: str, options: tuple[str, ...], safe: int) -> None:
+    said = explanation(Path("x"), OSError(getattr(errno, code), "no"), *options)
+    assert said.count("finished runs are safe") == safe
+    assert "; ;" not in said
 
 
 # What a new file must not take the place of

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +22,7 @@ from lrsweep import plan, sweep
 from lrsweep.execute import training
 from lrsweep.result import write_page
 from lrsweep.search import View, Wave, work
-from lrsweep.store import Store
+from lrsweep.store import DATABASE, Store
 from lrsweep.vocabulary import Data, Outcome, SpecError, Stack, StoreError, json_text
 
 TEXT = """\
@@ -396,6 +398,34 @@ def test_a_report_of_nothing_says_what_there_is(spec: Path) -> None:
     results = run(spec).folder.parent
     with pytest.raises(StoreError, match="there are small"):
         sweep.report("other", results=results)
+
+
+def test_a_backup_is_no_sweep_but_where_it_is_named(spec: Path) -> None:
+    folder = run(spec).folder
+    backup = folder.with_name("small.bak-1")
+    shutil.copytree(folder, backup)
+    os.utime(backup / DATABASE, (time.time() + 60, time.time() + 60))
+    assert sweep.report(results=folder.parent).folder == str(folder)
+    with pytest.raises(StoreError, match=r"there are small$"):
+        sweep.report("other", results=folder.parent)
+    assert sweep.report("small.bak-1", results=folder.parent).folder == str(backup)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulated, since the tests may run as root, whom nothing is forbidden."""
+    (tmp_path / "closed").mkdir()
+    real = Path.stat
+
+    def closed(path: Path, **options: bool) -> os.stat_result:
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, "closed")
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    with pytest.raises(StoreError, match=r"closed/sweep\.db cannot be opened or written; change its permissions"):
+        sweep.report(results=tmp_path)
 
 
 def test_a_report_of_a_folder_without_a_plan_says_so(spec: Path) -> None:

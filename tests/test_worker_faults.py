@@ -28,7 +28,10 @@ FAULTS = {
     602: ("os.kill(os.getpid(), signal.SIGBUS)", "signal SIGBUS; a fault in NumPy, its BLAS or the machine: --retry-"),
     603: ("os.abort()", "signal SIGABRT; a fault in NumPy, its BLAS or the machine: --retry-failed tries it again"),
     604: ("os.kill(os.getpid(), signal.SIGKILL)", "signal SIGKILL; it may have run out of memory: lower width, batch"),
-    606: ("os.kill(os.getpid(), signal.SIGTERM)", "signal SIGTERM; something ended it, for want of memory perhaps: low"),
+    606: (
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "signal SIGTERM; something ended it, for want of memory perhaps: low",
+    ),
     605: ("os._exit(3)", "exit code 3; --retry-failed tries it again"),
 }
 """What the run with a seed does to its worker, and how that is told."""

@@ -21,7 +21,7 @@ from lrsweep.datasets.readers import idx_files, read
 from lrsweep.datasets.tables import checked, fingerprint_of, short_hash
 from lrsweep.vocabulary import DataError, RawData, Source, StoreError
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Raised when the same source is to be read differently, so that older cache entries are left aside."""
 
 

@@ -48,7 +48,7 @@ def read_openml(location: str) -> Table:
             bunch = fetch_openml(match[1], version=version, as_frame=True, cache=False, n_retries=1)
     except (OSError, HTTPException) as error:
         raise DataError(
-            f"no connection to openml.org, or no data from it ({error}); "
+            f"openml.org gave no data ({error}); "
             "go online once (the data is then cached), or give a file: {file: PATH, target: COLUMN}"
         ) from error
     except Exception as error:  # of what is no dataset, scikit-learn raises nearly anything

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import struct
 import warnings
 import zipfile
@@ -13,11 +14,19 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrsweep.datasets.tables import Table, brief, did_you_mean, from_frame, refuse_long, refuse_too_large
+from lrsweep.datasets.tables import (
+    Table,
+    brief,
+    check_shapes,
+    did_you_mean,
+    from_frame,
+    refuse_long,
+    refuse_too_large,
+)
 from lrsweep.vocabulary import Array, DataError, Source, Task
 
 if TYPE_CHECKING:
@@ -70,7 +79,7 @@ def read_file(path: Path, target: str) -> Table:
     if path.suffix == ".npz":
         return read_npz(path)
     if path.suffix == ".csv":
-        return from_frame(read_csv(path), target)
+        return from_frame(read_csv(path), target, partial(missing_marks, path))
     if path.suffix == ".parquet":
         return from_frame(read_parquet(path), target)
     raise DataError(f"the ending {path.suffix!r} is unknown; use .csv, .parquet or .npz")
@@ -96,7 +105,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     n_bytes = CSV_MEMORY * path.stat().st_size + COLUMN_MEMORY * n_columns
     refuse_too_large(f"its {n_columns:,} columns would take" if n_columns > 1000 else "to read it would take", n_bytes)
     refuse_no_text(path)
-    with parsing("save it as comma-separated UTF-8 text with a line of column names"), warnings.catch_warnings():
+    with parsing_csv(path), warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # given where cells would be dropped
         # The names are read apart, because pandas would rename a second `a` to `a.1`.
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
@@ -109,6 +118,54 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise DataError("a column has no name (a saved row index?); name it, or save with index=False")
     frame.columns = pd.Index(header)
     return frame
+
+
+@contextmanager
+def parsing_csv(path: Path) -> Iterator[None]:
+    """Tells what pandas raises of a file, in our words and with the line where it knows it."""
+    from pandas.errors import EmptyDataError, ParserError, ParserWarning
+
+    with parsing("save it as comma-separated UTF-8 text with a line of column names"):
+        try:
+            yield
+        except EmptyDataError as error:
+            raise DataError("is empty; give it a line of column names, and rows") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"is not UTF-8: {foreign_byte(path)}; save it as UTF-8") from error
+        except ParserWarning as error:
+            told = "its rows have more cells than line 1 has names; give each column its name there"
+            raise DataError(told) from error
+        except ParserError as error:
+            if long := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
+                few, line, many = long.groups()
+                told = f"line {line} has {many} cells, more than the {few} above it; remove some, or quote its commas"
+                raise DataError(told) from error
+            if torn := re.search(r"EOF inside string starting at row (\d+)", str(error)):  # it counts from 0
+                raise DataError(f"a quote opens in line {int(torn[1]) + 1} and is never closed; close it") from error
+            raise
+
+
+def foreign_byte(path: Path) -> str:
+    """The first byte that is not UTF-8, and its line."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return f"byte 0x{line[error.start]:02x} in line {number}"
+    return "it ends within a sign"
+
+
+def missing_marks(path: Path, columns: list[int]) -> list[str]:
+    """The texts, in order, that pandas takes for missing values in columns of a CSV file; empty cells have none."""
+    import pandas as pd
+
+    found: set[str] = set()
+    options: dict[str, Any] = {"index_col": False, "usecols": columns, "dtype": str, "chunksize": 10_000}
+    pairs = zip(pd.read_csv(path, **options), pd.read_csv(path, keep_default_na=False, **options), strict=True)
+    for values, texts in pairs:
+        found.update(texts.to_numpy()[values.isna().to_numpy()])
+    return sorted(filter(None, found))
 
 
 def refuse_no_text(path: Path) -> None:
@@ -137,6 +194,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 def read_npz(path: Path) -> Table:
     with parsing("write it with np.savez(file, x=x, y=y)"), zipfile.ZipFile(path) as archive:
+        check_shapes(*[read_npz_shape(archive, name) for name in "xy"])  # before either is unpacked
         x, y = (read_npz_array(archive, name) for name in "xy")
     if x.dtype.kind not in "biuf" or y.dtype.kind not in "biufU":
         types = brief(f"x is {x.dtype} and y is {y.dtype}")
@@ -144,8 +202,8 @@ def read_npz(path: Path) -> Table:
     return (x if x.dtype == np.uint8 else floats("x", x)), (y if y.dtype.kind == "U" else floats("y", y))
 
 
-def read_npz_array(archive: zipfile.ZipFile, name: str) -> Array:
-    """An array of an .npz file; how large it is tells its head, before it is unpacked."""
+def read_npz_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """The shape of an array in an .npz file, by its head. Raises where there is no room for it, or it is torn."""
     member = f"{name}.npy"
     if member not in archive.namelist():
         raise ValueError(f"{name} is not a file in the archive")
@@ -159,7 +217,12 @@ def read_npz_array(archive: zipfile.ZipFile, name: str) -> Array:
     )
     if not dtype.hasobject and archive.getinfo(member).file_size != head + n_bytes:
         raise ValueError(f"{name} is not as long as its head says")
-    with archive.open(member) as file:
+    return tuple(shape)
+
+
+def read_npz_array(archive: zipfile.ZipFile, name: str) -> Array:
+    """An array of an .npz file."""
+    with archive.open(f"{name}.npy") as file:
         values: Array = np.lib.format.read_array(file, allow_pickle=False)
     return values
 
@@ -174,7 +237,13 @@ def floats(name: str, values: Array) -> Array:
 
 
 def read_idx(folder: Path) -> Table:
-    arrays = [read_idx_file(path) for path in idx_files(folder)]
+    paths = idx_files(folder)
+    arrays = [read_idx_file(path) for path in paths]
+    for at in range(0, len(paths), 2):  # each part for itself: what is too much in one may be too little in the other
+        images, labels = arrays[at : at + 2]
+        if len(images) != len(labels):
+            said = f"{paths[at].name} has {len(images):,} images and {paths[at + 1].name} {len(labels):,} labels"
+            raise DataError(f"{said}; download both again")
     with parsing("train and t10k images must be of one size"):
         return np.concatenate(arrays[0::2]), np.concatenate(arrays[1::2])
 

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,10 @@ MOST_CLASSES = 1000
 LARGEST = 1e38
 """Of a value: what lies beyond it float32 turns into infinity, whatever it is scaled by."""
 
+CLOSEST = 1e-140
+"""Of a column's lowest value and its highest, where they differ: the squares of what is closer have no digits left,
+and even what one row in 10^18 has of its own stands out from SMALLEST of the split."""
+
 LARGEST_WHOLE = 2**53
 """Of a whole number: beyond it float64 takes neighbours for one and the same."""
 
@@ -41,8 +45,11 @@ NUMBER = re.compile(rf"\s*[-+]?({DIGITS}([.,]\d*)?|\.\d+)(e[-+]?\d+)?\s*%?\s*", 
 """A number as people and programs write it: with thousands apart, a decimal comma, a percent sign."""
 
 
-def from_frame(frame: pd.DataFrame, target: str) -> Table:
-    """The target column, and the others as float64 columns in their order, text as one indicator column per value."""
+def from_frame(frame: pd.DataFrame, target: str, marks: Callable[[list[int]], list[str]] = lambda _: []) -> Table:
+    """The target column, and the others as float64 columns in their order, text as one indicator column per value.
+
+    `marks` knows the texts that stand for what is missing in columns, by their numbers.
+    """
     frame = frame.set_axis(frame.columns.map(str), axis="columns")
     names = list(frame.columns)
     told = [brief(name) for name in names]
@@ -54,12 +61,12 @@ def from_frame(frame: pd.DataFrame, target: str) -> Table:
         )
     if len(names) == 1:
         raise DataError(f"has no column but its target {target!r}; add columns to predict it from")
-    columns = numbers_and_text(frame)
+    columns = numbers_and_text(frame, marks)
     y = columns.pop(names.index(target))
     return stacked(columns, [name for name in names if name != target]), y
 
 
-def numbers_and_text(frame: pd.DataFrame) -> list[Array]:
+def numbers_and_text(frame: pd.DataFrame, marks: Callable[[list[int]], list[str]]) -> list[Array]:
     """The columns' values (N,): float64, or objects that are text. Raises DataError for anything else.
 
     Numbers are taken at once: one by one, 100,000 columns of pandas' take a quarter of a minute.
@@ -69,14 +76,15 @@ def numbers_and_text(frame: pd.DataFrame) -> list[Array]:
     counts = iter(np.isnan(numbers).sum(axis=0).tolist())
     columns = [*zip(frame.columns, plain, strict=True)]
     missing = [next(counts) if is_plain else frame[name].isna().sum() for name, is_plain in columns]
-    refuse("missing", frame.columns, missing)
+    if found := [i for i, count in enumerate(missing) if count]:
+        refuse("missing", frame.columns, missing, marks(found))
     check_values(numbers, list(frame.columns[plain]))
     each = iter(numbers.T)
-    found = [next(each) if is_plain else column_values(frame[name], name) for name, is_plain in columns]
-    for name, dtype, values in zip(frame.columns, frame.dtypes, found, strict=True):
+    taken = [next(each) if is_plain else column_values(frame[name], name) for name, is_plain in columns]
+    for name, dtype, values in zip(frame.columns, frame.dtypes, taken, strict=True):
         if dtype.kind in "iu":
             refuse_long(f"column {brief(name)}", values)
-    return found
+    return taken
 
 
 def refuse_long(what: str, values: Array) -> None:
@@ -171,8 +179,7 @@ def refuse_too_large(what: str, n_bytes: float) -> None:
 
 def checked(x: Array, y: Array, task: str | None) -> RawData:
     """What the reader returned as RawData. Raises DataError where no model can be trained on it."""
-    if x.ndim < 2 or y.ndim != 1 or len(x) != len(y):
-        raise DataError(f"x is {x.shape} and y is {y.shape}; x must be (rows, columns) and y (rows,)")
+    check_shapes(x.shape, y.shape)
     if len(y) < FEWEST_ROWS:
         raise DataError(f"has {len(y)} rows and needs {FEWEST_ROWS} at least; add rows")
     x = np.ascontiguousarray(x.reshape(len(x), -1))
@@ -186,13 +193,23 @@ def checked(x: Array, y: Array, task: str | None) -> RawData:
     return RawData(x, y, kind, classes, fingerprint_of(x, y, kind, classes))
 
 
+def check_shapes(x: tuple[int, ...], y: tuple[int, ...]) -> None:
+    """Raises DataError where arrays of these shapes are no table and its target."""
+    if len(x) < 2 or len(y) != 1 or x[0] != y[0]:
+        told = f"x is {brief(str(x))} and y is {brief(str(y))}"
+        raise DataError(f"{told}; x must be (rows, columns) and y (rows,)")
+
+
 def check_values(values: Array, names: Sequence[str]) -> None:
-    """Raises DataError where columns (N, D) of floats have values that are missing, infinite or too large."""
+    """Raises DataError where columns (N, D) of floats have values that are missing, infinite, too large or close."""
     if values.dtype.kind != "f" or not values.size:
         return
     low, high = values.min(axis=0), values.max(axis=0)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = high - low
         if (low >= -LARGEST).all() and (high <= LARGEST).all():  # NaN is not
+            if found := list(compress(map(brief, names), (spread > 0) & (spread < CLOSEST))):
+                raise DataError(f"has a spread below {CLOSEST:g} in {listing(found)}; rescale it")
             return
     for what, is_so in (("missing", np.isnan), ("infinite", np.isinf)):
         refuse(what, names, is_so(values).sum(axis=0))
@@ -244,11 +261,13 @@ def short_hash(*chunks: bytes | memoryview) -> str:
     return digest.hexdigest()[:16]
 
 
-def refuse(what: str, names: Iterable[str], counts: Iterable[int]) -> None:
-    """Raises DataError where a count is not zero, and names the columns."""
+def refuse(what: str, names: Iterable[str], counts: Iterable[int], marks: Sequence[str] = ()) -> None:
+    """Raises DataError where a count is not zero, and names the columns and what marks such values in them."""
     found = [f"{brief(name)} ({count})" for name, count in zip(names, counts, strict=True) if count]
     if found:
-        raise DataError(f"has {what} values in {listing(found)}; fill them in, or drop the rows or columns")
+        told = f", written {listing([repr(mark) for mark in marks], 5)}" if marks else ""
+        word = f", or write another word where {marks[0]!r} means itself" if marks else ""
+        raise DataError(f"has {what} values in {listing(found)}{told}; fill them in, or drop the rows or columns{word}")
 
 
 def listing(words: Sequence[str], most: int = 10) -> str:

@@ -63,9 +63,10 @@ def crew(
     trained: a time of `time.perf_counter`, which in this process is looked at between stacks.
     """
     if cluster is not None:
-        from lrsweep.execute.cluster import Cluster, connected
+        from lrsweep.execute.cluster import Cluster
+        from lrsweep.execute.connection import connected
 
-        with connected(cluster) as client, contextlib.closing(Cluster(client, deadline, meanwhile, say)) as there:
+        with connected(cluster, say) as client, contextlib.closing(Cluster(client, deadline, meanwhile, say)) as there:
             yield Crew(there.train, there.size)
     elif workers == 0:
         with one_blas_thread():

@@ -9,28 +9,30 @@ All that is put into the cluster belongs to this process's client: the scheduler
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import re
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from lrsweep import datasets
+from lrsweep.execute.connection import ANSWER_SECONDS, within
 from lrsweep.execute.remote import Delivered, Unwanted, arrived, inventory, train_there
-from lrsweep.execute.training import KEPT, Stream, left, singles, unfinished
+from lrsweep.execute.training import AGAIN, KEPT, Stream, left, singles, unfinished
 from lrsweep.vocabulary import CRASHED, LrsweepError, Outcome, Stack, UsageError
 
 if TYPE_CHECKING:
     import distributed
 
-ANSWER_SECONDS = 5
-"""How long a scheduler may take to answer."""
+SILENCE_SECONDS = 30
+"""How long a scheduler may take to answer, which one at its limit may need."""
+
+ABSENCE_SECONDS = 3
+"""How long there may be no worker before a line tells of it; a nanny starts the next one sooner."""
 
 LOOK_SECONDS = 1.0
 """Between two looks at who is there; that a worker with a stack in hand died is heard of at once."""
@@ -41,10 +43,12 @@ MOST_FAILURES = 3
 QUEUED = 1
 """Stacks that wait at a worker beside those that it trains, so that it has the next at once."""
 
-GUILTY = "its worker ended, and another before; they may have run out of memory: lower width or batch_size"
+GUILTY = (
+    "its worker ended, and another before; they may have run out of memory or been killed: lower width or batch_size; "
+    f"{AGAIN}"
+)
 
-MISSING = "--cluster trains on Dask, which is not installed; pip install 'lrsweep[dask]', or '.[dask]' in a clone"
-
+Found = TypeVar("Found")
 
 Arriving = dict[str, "asyncio.Future[distributed.Future]"]
 """Datasets by their fingerprints, there or on their way."""
@@ -67,7 +71,7 @@ class Worker:
     threads: int
     hands: dict[Future[list[Outcome]], Errand] = field(default_factory=dict)
     data: Arriving = field(default_factory=dict)
-    failures: int = 0
+    failures: list[BaseException | None] = field(default_factory=list)
 
     def has_room(self, errand: Errand) -> bool:
         """Whether it may have one more in hand: runs whose worker died have no queue, and at last one to themselves.
@@ -77,31 +81,6 @@ class Worker:
         attempt = max([errand.attempt, *(other.attempt for other in self.hands.values())])
         most = {1: self.threads + QUEUED, 2: self.threads}.get(attempt, 1)
         return len(self.hands) < most
-
-
-@contextlib.contextmanager
-def connected(address: str) -> Iterator[distributed.Client]:
-    """A client of the cluster at an address. Raises UsageError where there is none."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise UsageError(MISSING) from error
-    if "://" not in address:
-        raise UsageError(f"--cluster {address!r} is no address; write it like tcp://host:8786")
-    client = Client.__new__(Client)
-    try:
-        client.__init__(address, timeout=ANSWER_SECONDS, set_as_default=False)
-    except Exception as error:  # Dask raises nearly anything for an address that it cannot use
-        client.status = "closed"  # else it would close itself by and by, wait 10 s for nobody, and end in a traceback
-        told = " ".join(str(error.__cause__ or error).split())
-        why = re.sub(r"^in <.*?>: ", "", told) or f"waited {ANSWER_SECONDS} s"  # which names an object of Dask's
-        raise UsageError(
-            f"--cluster {address}: no scheduler answers there ({why}); start one with `dask scheduler`"
-        ) from error
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 class Cluster:
@@ -119,19 +98,24 @@ class Cluster:
         self.workers: dict[str, Worker] = {}
         self.waiting: deque[Errand] = deque()
         self.data: Arriving = {}
+        self.threads: dict[str, int] = {}
+        self.asked: dict[str, Future[dict[str, str] | Exception]] = {}
         self.refused: set[str] = set()
         self.retired: set[str] = set()
         self.begun, self.due = False, 0.0
         self.check_scheduler()
         client.subscribe_topic("all", self.note)
         self.look_round()
+        self.await_answers()
 
     # Who is there.
 
     def check_scheduler(self) -> None:
         """Raises UsageError where the scheduler cannot load what it is to hand on."""
         try:
-            self.client.run_on_scheduler(inventory)
+            within(SILENCE_SECONDS, lambda: self.client.run_on_scheduler(inventory))
+        except OSError as error:
+            raise self.lost(error) from error
         except Exception as error:
             raise UsageError(
                 f"the scheduler {self.address} cannot load lrsweep ({type(error).__name__}: {error}); "
@@ -146,22 +130,44 @@ class Cluster:
 
     def look_round(self) -> list[Outcome]:
         """Takes note of who came and who went; outcomes are of those who died with runs that died before."""
+        self.hear_newcomers()
         if time.monotonic() < self.due:
             return []
         self.due = time.monotonic() + LOOK_SECONDS
         self.check_connection()
+        seconds = left(self.deadline)
         try:
-            threads: dict[str, int] = self.client.nthreads()
-            new = [*threads.keys() - self.workers.keys() - self.refused]
-            told = self.client.run(inventory, workers=new, on_error="return") if new else {}
+            patience = SILENCE_SECONDS if seconds is None else min(seconds, SILENCE_SECONDS)
+            self.threads = within(patience, self.client.nthreads)
         except (OSError, CancelledError) as error:
-            raise self.lost() from error
-        for address, found in told.items():
-            if not isinstance(found, OSError):  # else it has left by now, or answers next time
-                self.admit(address, threads[address], found)
-        self.refused &= threads.keys()
-        gone = [worker for address, worker in self.workers.items() if address not in threads]
+            if left(self.deadline) == 0:
+                return []
+            raise self.lost(error) from error
+        self.refused &= self.threads.keys()
+        for address in self.threads.keys() - self.workers.keys() - self.refused - self.asked.keys():
+            self.asked[address] = self.start(self.ask(address))
+        gone = [worker for address, worker in self.workers.items() if address not in self.threads]
         return [outcome for worker in gone for outcome in self.bury(worker)]
+
+    def hear_newcomers(self) -> None:
+        """Lets those take part who have answered. Nobody waits for one that is frozen: it may answer when it is not."""
+        for address in self.asked.keys() - self.threads.keys():
+            self.asked.pop(address).cancel()
+        for address in [address for address, future in self.asked.items() if future.done()]:
+            try:
+                found = self.asked.pop(address).result()
+            except (OSError, CancelledError) as error:
+                raise self.lost(error) from error
+            if not isinstance(found, OSError):  # else it has left by now, or answers next time
+                self.admit(address, self.threads[address], found)
+
+    def await_answers(self) -> None:
+        """Waits for those who are there from the beginning, but not for long."""
+        seconds = left(self.deadline)
+        wait(self.asked.values(), ANSWER_SECONDS if seconds is None else min(seconds, ANSWER_SECONDS))
+        self.hear_newcomers()
+        for address in self.asked:
+            self.say(f"worker {address} does not answer; it takes part as soon as it does")
 
     def admit(self, address: str, threads: int, found: dict[str, str] | Exception) -> None:
         """Lets a worker take part if it has what this process has; raises UsageError until the first has a stack."""
@@ -182,9 +188,11 @@ class Cluster:
 
     def await_worker(self) -> None:
         """Waits until there is a worker, or for the deadline."""
-        if not self.workers and left(self.deadline) != 0:
-            self.say(f"{self.address} has no worker; waiting for one")
+        since: float | None = time.monotonic()
         while not self.workers and left(self.deadline) != 0:
+            if since is not None and time.monotonic() >= since + ABSENCE_SECONDS:
+                self.say(f"{self.address} has no worker{' that answers' if self.asked else ''}; waiting for one")
+                since = None
             time.sleep(0.1)
             self.look_round()
 
@@ -193,9 +201,10 @@ class Cluster:
         if self.client.status != "running":
             raise self.lost()
 
-    def lost(self) -> LrsweepError:
+    def lost(self, error: BaseException | None = None) -> LrsweepError:
         """What there is to say when the scheduler does not answer any more."""
-        return LrsweepError(f"the scheduler {self.address} is gone; finished runs are kept; the same command goes on")
+        how = "does not answer" if isinstance(error, TimeoutError) else "is gone"
+        return LrsweepError(f"the scheduler {self.address} {how}; finished runs are kept; the same command goes on")
 
     def unable(self, worker: Worker, error: BaseException | None) -> LrsweepError:
         """What there is to say when a worker lives and does not what it is asked to."""
@@ -225,6 +234,8 @@ class Cluster:
     def close(self) -> None:
         """Cancels all, and hears of the cluster no more."""
         self.drop()
+        for future in self.asked.values():
+            future.cancel()
         if self.client.status == "running":  # else the scheduler would complain of an event that nobody takes
             self.client.unsubscribe_topic("all")
 
@@ -242,8 +253,9 @@ class Cluster:
                 self.meanwhile()
                 self.meanwhile = None
             seconds = left(self.deadline)
-            done, _ = wait(busy, LOOK_SECONDS if seconds is None else min(seconds, LOOK_SECONDS), FIRST_COMPLETED)
-            for future in sorted(done, key=failed):  # what a worker did before it died counts
+            known: list[Future[Any]] = [*busy, *self.asked.values()]
+            done, _ = wait(known, LOOK_SECONDS if seconds is None else min(seconds, LOOK_SECONDS), FIRST_COMPLETED)
+            for future in sorted(done & busy.keys(), key=failed):  # what a worker did before it died counts
                 if outcomes := self.hear(busy[future], future):
                     yield outcomes
 
@@ -260,9 +272,7 @@ class Cluster:
                 return
             worker = min(free, key=lambda worker: len(worker.hands) / worker.threads)
             self.begun = True
-            loop = self.client.loop.asyncio_loop
-            future = asyncio.run_coroutine_threadsafe(self.deal(worker, errand), loop)
-            worker.hands[future] = self.waiting.popleft()
+            worker.hands[self.start(self.deal(worker, errand))] = self.waiting.popleft()
 
     def hear(self, worker: Worker, future: Future[list[Outcome]]) -> list[Outcome]:
         """A stack's outcomes; or, where its worker died, what that means for all that it had in hand."""
@@ -273,7 +283,7 @@ class Cluster:
         try:
             outcomes = future.result()
             del worker.hands[future]
-            worker.failures = 0
+            worker.failures.clear()
         except (CancelledError, Unwanted, KilledWorker) as error:
             self.check_connection()
             if isinstance(error, Unwanted):  # it is closing, which its runs have no part in
@@ -281,8 +291,8 @@ class Cluster:
             outcomes = self.bury(worker)
         except Undelivered as error:
             self.check_connection()
-            worker.failures += 1
-            if worker.failures > MOST_FAILURES:
+            worker.failures.append(error.__cause__)
+            if len({*map(id, worker.failures)}) > MOST_FAILURES:  # several errands wait for one delivery
                 raise self.unable(worker, error.__cause__) from error
             self.waiting.appendleft(worker.hands.pop(future))
             outcomes, self.due = [], 0.0
@@ -308,9 +318,21 @@ class Cluster:
         self.waiting.extendleft(reversed(again + innocent))
         if runs := sum(len(errand.stack.runs) for errand in again + innocent):
             self.say(f"worker {worker.address} is gone; runs that it had in hand are tried again: {runs:,}")
+        for errand in guilty:
+            self.say(f"worker {worker.address} is gone; the run that it trained is crashed: {errand.stack.ids[0]}")
         return [unfinished(errand.stack, CRASHED, GUILTY) for errand in guilty]
 
+    def start(self, work: Coroutine[Any, Any, Found]) -> Future[Found]:
+        """Has the client's thread do something."""
+        return asyncio.run_coroutine_threadsafe(work, self.client.loop.asyncio_loop)
+
     # In the client's thread.
+
+    async def ask(self, address: str) -> dict[str, str] | Exception:
+        """What a worker has, or why it does not tell."""
+        told = await self.client.run(inventory, workers=[address], on_error="return")
+        found: dict[str, str] | Exception = told.get(address, OSError())
+        return found
 
     async def deal(self, worker: Worker, errand: Errand) -> list[Outcome]:
         """Has a worker train a stack, with all that it needs for that."""
@@ -330,19 +352,20 @@ class Cluster:
 
     async def deliver(self, worker: Worker, fingerprint: str) -> distributed.Future:
         """A worker's copy of a dataset, brought there if need be."""
-        try:
-            return await once(worker.data, fingerprint, functools.partial(self.bring, worker, fingerprint))
-        except Exception:  # who had it last is gone: it is brought anew
-            worker.data.pop(fingerprint, None)
-            self.data.pop(fingerprint, None)
-            raise
+        return await once(worker.data, fingerprint, functools.partial(self.bring, worker, fingerprint))
 
     async def bring(self, worker: Worker, fingerprint: str) -> distributed.Future:
         """Brings a worker its copy of a dataset, from any other that has it."""
         here: dict[str, Any] = {"workers": [worker.address], "pure": False}
         raw = await once(self.data, fingerprint, functools.partial(self.upload, worker, fingerprint))
-        delivered = self.client.submit(Delivered, raw, **here)
-        await self.client.submit(arrived, delivered, **here)
+        known = self.data.get(fingerprint)
+        try:
+            delivered = self.client.submit(Delivered, raw, **here)
+            await self.client.submit(arrived, delivered, **here)
+        except Exception:
+            if known and self.data.get(fingerprint) is known:  # who had it last is gone: it is brought anew
+                del self.data[fingerprint]
+            raise
         return delivered
 
     async def upload(self, worker: Worker, fingerprint: str) -> distributed.Future:
@@ -359,15 +382,19 @@ class Undelivered(Exception):
 async def once(known: Arriving, fingerprint: str, bring: Callable[[], Coroutine[Any, Any, distributed.Future]]) -> Any:
     """What is known of a dataset, brought if need be; no more than KEPT are known, the oldest goes.
 
-    Several may wait for it at once, and whoever is cancelled does not cancel it for the others.
+    Several may wait for it at once, and whoever is cancelled does not cancel it for the others. What failed is known no
+    more: who asks next has it brought anew.
     """
+
+    def forget(task: asyncio.Future[distributed.Future]) -> None:
+        if (task.cancelled() or task.exception()) and known.get(fingerprint) is task:
+            del known[fingerprint]
+
     if fingerprint not in known:
         while len(known) >= KEPT:
             del known[next(iter(known))]
         known[fingerprint] = asyncio.ensure_future(bring())
-        known[fingerprint].add_done_callback(
-            lambda task: task.cancelled() or task.exception()
-        )  # else asyncio complains
+        known[fingerprint].add_done_callback(forget)
     return await asyncio.shield(known[fingerprint])
 
 

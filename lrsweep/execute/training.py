@@ -25,6 +25,8 @@ LONGEST_WAIT = 1e6
 NO_MEMORY = "lower width, batch_size or --workers"
 """What to do where memory does not suffice."""
 
+AGAIN = "--retry-failed tries it again"
+
 Stream = Generator[list[Outcome], None, None]
 """Each stack's outcomes as they come, in any order."""
 

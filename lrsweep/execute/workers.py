@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from lrsweep import ONE_THREAD
-from lrsweep.execute.training import NO_MEMORY, Stream, left, singles, train_or_tell, unfinished
+from lrsweep.execute.training import AGAIN, NO_MEMORY, Stream, left, singles, train_or_tell, unfinished
 from lrsweep.vocabulary import CRASHED, Outcome, Stack, UsageError
 from lrsweep.worker import READY, begin
 
@@ -40,10 +40,9 @@ OWN_SIGNAL = 0.5
 """Seconds in which this process has such a signal too, if all are to end: then no run is guilty of it."""
 
 IN_PROCESS = "train in this process with --workers 0"
-AGAIN = "--retry-failed tries it again"
 REMEDIES: dict[int, str] = {
-    signal.SIGKILL: f"it may have run out of memory: {NO_MEMORY}",
-    signal.SIGTERM: f"something ended it, for want of memory perhaps: {NO_MEMORY}",
+    signal.SIGKILL: f"it may have run out of memory: {NO_MEMORY}; {AGAIN}",
+    signal.SIGTERM: f"something ended it, for want of memory perhaps: {NO_MEMORY}; {AGAIN}",
     **dict.fromkeys(
         (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT),
         f"a fault in NumPy, its BLAS or the machine: {AGAIN}, best with another NumPy",

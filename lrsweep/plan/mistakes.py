@@ -118,6 +118,8 @@ def rounding_mistakes(run: Run) -> Iterator[Mistake]:
     yield from rate_mistakes(run)
     if run.clip_norm is not None:
         yield from misfits(run, "clip_norm", f"clip_norm {run.clip_norm}", run.clip_norm)
+    for deviation in run.noise:
+        yield from misfits(run, "noise", f"noise {deviation}", deviation)
     rates = acting_rates(run)
     with np.errstate(all="ignore"):
         factors = vars(rates) | {"decay": float(np.float64(rates.decay) ** run.depth)}

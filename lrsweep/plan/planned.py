@@ -37,7 +37,6 @@ Pieces = tuple[str, str, str]
 PAUSE_BYTES = 2000
 """Of a pause beside its numbers: its objects, and the heads of up to six arrays."""
 
-
 RATE_MARK, SEED_MARK = "\0rate", "\0seed"
 """What stands in the text of a setting where a run has its rate and its seed; no setting has such a value."""
 

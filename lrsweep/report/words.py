@@ -12,6 +12,7 @@ from lrsweep.analysis.naming import apart
 from lrsweep.analysis.recommend import brief
 from lrsweep.vocabulary import STOPPED
 from lrsweep.vocabulary import duration as duration  # also as words.duration
+from lrsweep.vocabulary import size as size
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
@@ -294,16 +295,6 @@ def share(given: float) -> str:
     ('5.4%', '50%', '100%', '1,230%')
     """
     return f"{100 * given:.1f}%" if 0 < abs(given) < 0.0995 else f"{100 * given:,.0f}%"
-
-
-def size(n_bytes: float) -> str:
-    """How much room something takes.
-
-    >>> size(12_345), size(4_200_000)
-    ('12 kB', '4.2 MB')
-    """
-    unit, name = (1e9, "GB") if n_bytes >= 1e9 else (1e6, "MB") if n_bytes >= 1e6 else (1e3, "kB")
-    return f"{n_bytes / unit:.{1 if n_bytes < 10 * unit and name != 'kB' else 0}f} {name}"
 
 
 WRITTEN: dict[str, Callable[[Any], str]] = {

@@ -65,6 +65,8 @@ class GridReader:
             low = 0.0  # no warm-up, as steps or as a fraction
         if isinstance(low, int) is not isinstance(high, int):
             self.refuse(node, "a grid cannot go from a fraction to a count; write two of one kind")
+        elif low == high:
+            self.refuse(node, f"both ends of the grid are {low}, in six digits; move them apart, or write {low} alone")
         elif not low < high:
             self.refuse(node, f"a grid goes from low to high, not from {low} to {high}; swap its ends")
         elif low == 0 and name != "linear":

@@ -106,6 +106,8 @@ class Reader:
             root, found = dataclasses.replace(self.root, value={}), error.problems
         self.problems.include(dataclasses.replace(problem, origin=origin, text=text) for problem in found)
         self.problems.place(root, origin, text)
+        if len(root.value) > 1:  # type: ignore[arg-type]
+            raise UsageError(f"-o {shown(override)} sets several keys; write one -o for each")
         self.overridden |= root.value  # type: ignore[arg-type]
         self.keys |= self.overridden
 

@@ -7,11 +7,14 @@ any number may read meanwhile. The rollback journal rather than WAL, so that net
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import stat
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,7 +26,7 @@ from lrsweep.store.hold import LOCK, Hold
 from lrsweep.store.ranges import RAMPS, RANGES
 from lrsweep.store.schema import DATABASE, connect, is_new, seal, upgrade
 from lrsweep.store.tables import Columns, Decided, Row, by_column, csv_text, curve_lines, run_columns
-from lrsweep.store.trouble import explained
+from lrsweep.store.trouble import explained, reading
 from lrsweep.vocabulary import (
     CRASHED,
     CURVE_COLUMNS,
@@ -57,8 +60,11 @@ REPLACED = ("runs.csv", "curves.csv", "timings.csv", ELIMINATION, *ANSWER, "spec
 OLD = 3600
 """Seconds after which nobody is still writing a file."""
 
-ANYBODYS = tuple(f".{name}." for name in (PAGE, RANGES, RAMPS))
-"""How the temporary files begin of what is written without holding the folder."""
+ANYBODYS = (PAGE, RANGES, RAMPS)
+"""What is written without holding the folder."""
+
+LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (DATABASE, *REPLACED, *ANYBODYS)))})\.[0-9a-f]{{8}}\.tmp")
+"""The temporary files of `write_file` and `mend`, and what they were to become."""
 
 PLANNED = "SELECT run_id, status, reason, settings, metrics FROM planned ORDER BY position"
 STALE = "SELECT run_id, status, reason, settings, metrics FROM stale ORDER BY run_id"
@@ -82,6 +88,13 @@ WHERE run_id = :run_id
 META = "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?1, ?2, seal(?1, ?2))"
 
 
+Say = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Where nobody looks on."""
+
+
 class NoResultsError(StoreError):
     """A folder in which nothing is stored yet."""
 
@@ -102,17 +115,17 @@ class Store:
     r2,finished,,32,0.1
     """
 
-    def __init__(self, folder: Path, database: sqlite3.Connection, resources: ExitStack) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, database: sqlite3.Connection, resources: ExitStack, say: Say = silent) -> None:
+        self.folder, self._say = folder, say
         self._path = folder / DATABASE
         self._database = database
         self._resources = resources
 
     @classmethod
-    def create(cls, folder: Path, hold: Hold | None = None) -> Self:
+    def create(cls, folder: Path, hold: Hold | None = None, say: Say = silent) -> Self:
         """Open a folder to write it, made where it is missing. Raises BusyError while another process writes it.
 
-        With the `hold` that somebody has on the folder, it is theirs to end.
+        With the `hold` that somebody has on the folder, it is theirs to end. `say` is told of a reader in the way.
         """
         path = folder / DATABASE
         with ExitStack() as resources:
@@ -129,7 +142,7 @@ class Store:
                 upgrade(database, version)
                 database.execute("PRAGMA journal_mode = DELETE")
                 database.execute("PRAGMA synchronous = FULL")
-            return cls(folder, database, resources.pop_all())
+            return cls(folder, database, resources.pop_all(), say)
 
     @classmethod
     def open(cls, folder: Path, checked: bool = False) -> Self:
@@ -257,7 +270,7 @@ class Store:
 
     def examples(self) -> int:
         """The training rows that all runs of the plan saw, each as often as it did."""
-        with explained(self._path):
+        with reading(self._path):
             told = self._database.execute("SELECT metrics FROM planned WHERE metrics IS NOT NULL")
             return sum(int(json.loads(metrics).get("examples_seen", 0)) for (metrics,) in told)
 
@@ -296,7 +309,7 @@ class Store:
 
         A row is status, reason and metrics.
         """
-        with explained(self._path):
+        with reading(self._path):
             found = {run_id: rest for run_id, *rest in self._database.execute(DONE, [NUMERICS])}
         done = {run_id: (status, reason, json.loads(told)) for run_id, (status, reason, told) in found.items()}
         none: Row = (None, None, {})
@@ -340,28 +353,28 @@ class Store:
             self._database.rollback()
 
     def _runs(self, query: str) -> Columns:
-        with explained(self._path):
+        with reading(self._path):
             found = self._database.execute(query)
             return run_columns((*named, json.loads(own), json.loads(told or "{}")) for *named, own, told in found)
 
     def _meta(self, key: str) -> Any:
-        with explained(self._path):
+        with reading(self._path):
             row = self._database.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
             return json.loads(row[0]) if row else None
 
     def _timings(self) -> Columns:
-        with explained(self._path):
+        with reading(self._path):
             found = self._database.execute(TIMINGS)
             return by_column(({"run_id": run_id} | json.loads(timing) for run_id, timing in found), ["run_id"])
 
     def _curves(self) -> Iterator[tuple[str, Array]]:
         """run_id and (epochs_done + 1, len(CURVE_COLUMNS)), one by one, since all of them may be gigabytes."""
-        with explained(self._path):
+        with reading(self._path):
             for run_id, curve in self._database.execute(CURVES):
                 yield run_id, np.frombuffer(curve, "<f8").reshape(-1, len(CURVE_COLUMNS))
 
     def _curves_of(self, run_ids: Iterable[str]) -> Iterator[tuple[str, Array]]:
-        with explained(self._path):
+        with reading(self._path):
             for run_id in run_ids:
                 row = self._database.execute(CURVE, [run_id]).fetchone()
                 yield run_id, np.frombuffer(row[0] if row else b"", "<f8").reshape(-1, len(CURVE_COLUMNS))
@@ -378,8 +391,24 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All of it or nothing, also if the process is killed or the disk is full."""
-        with explained(self._path), self._database:
-            yield
+        with explained(self._path):
+            try:
+                yield
+                self._commit()
+            except BaseException:
+                self._database.rollback()
+                raise
+
+    def _commit(self) -> None:
+        """Who reads may take long, or be suspended: what was trained is worth waiting for, minute after minute."""
+        for tried in count():
+            try:
+                return self._database.commit()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
+            if not tried:
+                self._say(f"{self._path} is held by another program that reads it; waiting until that ends")
 
 
 def curves_of(folder: Path, run_ids: Sequence[str]) -> pd.DataFrame:
@@ -395,9 +424,13 @@ def check_writable(folder: Path) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left. Only who holds the folder writes views; the rest, anybody: a young one stays."""
-    for leftover in folder.glob(".*.tmp"):
-        if not leftover.name.startswith(ANYBODYS) or leftover.stat().st_mtime < time.time() - OLD:
-            leftover.unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if leftover := LEFTOVER.fullmatch(path.name):
+            with suppress(FileNotFoundError):  # whoever wrote it has put it in its place meanwhile
+                found = path.lstat()
+                over = leftover[1] not in ANYBODYS or found.st_mtime < time.time() - OLD
+                if over and stat.S_ISREG(found.st_mode):
+                    path.unlink()
 
 
 def _frame(columns: Columns) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,14 +23,8 @@ def check_folder(
     It has files that are opened to be written and such that new ones replace. What only trying can tell, as that the
     disk is full, is told when the folder is opened.
     """
-    if "\0" in str(folder):
-        raise StoreError(f"{str(folder)!r} holds the character NUL, which no folder's name can; name {elsewhere}")
+    place = check_place(folder, elsewhere)
     with explained(folder, elsewhere):
-        place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
-        if not place.is_dir():
-            raise _error(errno.ENOTDIR)
-        if any(len(os.fsencode(name)) > os.pathconf(place, "PC_NAME_MAX") for name in folder.parts):
-            raise _error(errno.ENAMETOOLONG)
         if not os.access(place, os.W_OK | os.X_OK):
             raise _error(errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES)
     for path in (folder / name for name in (*opened, *replaced)):
@@ -38,6 +33,19 @@ def check_folder(
         with explained(path, elsewhere):
             if path.exists() and not os.access(path, os.R_OK | os.W_OK):
                 raise _error(errno.EACCES)
+
+
+def check_place(folder: Path, elsewhere: str = ELSEWHERE) -> Path:
+    """What there is of a folder's path. Raises StoreError where no folder can be there, whoever asks."""
+    if "\0" in str(folder):
+        raise StoreError(f"{str(folder)!r} holds the character NUL, which no folder's name can; name {elsewhere}")
+    with explained(folder, elsewhere):
+        place = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not place.is_dir():
+            raise _error(errno.ENOTDIR)
+        if any(len(os.fsencode(name)) > os.pathconf(place, "PC_NAME_MAX") for name in folder.parts):
+            raise _error(errno.ENAMETOOLONG)
+    return place
 
 
 def check_replaceable(path: Path, elsewhere: str = ELSEWHERE) -> None:
@@ -104,12 +112,22 @@ def replaceable(path: Path) -> bool:
 
 
 def next_backup(folder: Path) -> Path:
-    """Where `--fresh` keeps an old folder: the first free `<name>.bak-N`.
+    """Where `--fresh` keeps an old folder: the first free `<name>.bak-N`, on the same disk, whatever links lead there.
 
     >>> next_backup(Path("results/digits")).name
     'digits.bak-1'
     """
-    return next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}.bak-{n}")).exists())
+    place = real(folder) if folder.is_symlink() else folder
+    return next(path for n in count(1) if not (path := place.with_name(f"{place.name}.bak-{n}")).exists())
+
+
+def is_backup(folder: Path) -> bool:
+    """Whether a folder has the name of a backup.
+
+    >>> is_backup(Path("results/digits.bak-1")), is_backup(Path("results/digits"))
+    (True, False)
+    """
+    return bool(re.search(r"\.bak-[0-9]+$", folder.name))
 
 
 def _error(number: int) -> OSError:

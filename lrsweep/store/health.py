@@ -18,6 +18,7 @@ from lrsweep.store.schema import (
     APPLICATION,
     DATABASE,
     KINDS,
+    MOST_STEPS,
     ROWS,
     SAMPLE,
     connect,
@@ -168,8 +169,10 @@ def what_is_left(path: Path, damage: str) -> str:
     n_whole = len({run_id for run_id, *_ in whole_runs(path)})
     if not n_whole:
         return f"{said}; no run in it can be read as it was stored; {ANEW}"
-    total = max(n_whole, *counted(path))
-    return f"{said}; {n_whole:,} of the {total:,} runs that can be counted in it are whole; {REMEDY}"
+    total = max(n_whole, count(path, "runs INDEXED BY run_status"), count(path, "runs NOT INDEXED"))
+    planned = count(path, "plan")
+    more = f", of {planned:,} in its plan" if planned > total else "" if planned else ", and more may be lost"
+    return f"{said}; {n_whole:,} of the {total:,} runs that can be counted in it are whole{more}; {REMEDY}"
 
 
 def written_as(path: Path) -> int:
@@ -178,20 +181,22 @@ def written_as(path: Path) -> int:
         return int.from_bytes(file.read(100)[60:64])
 
 
-def counted(path: Path) -> list[int]:
-    """How many runs the table and its index say that there are, as far as they can be read. Leaves nothing behind."""
-    found = [0]
-    for how in ("INDEXED BY run_status", "NOT INDEXED"):
-        with suppress(sqlite3.Error), connect(path, "ro&immutable=1") as database:
-            found += database.execute(f"SELECT count(*) FROM runs {how}").fetchone()  # noqa: S608 -- the words are ours
-    return found
+def count(path: Path, table: str) -> int:
+    """How many rows a table, or an index of it, says that there are; 0 if it cannot be read. Leaves nothing behind."""
+    with suppress(sqlite3.Error), connect(path, "ro&immutable=1") as database:
+        database.set_progress_handler(lambda: True, MOST_STEPS)
+        database.execute("PRAGMA writable_schema = ON")  # by which SQLite reads what is left of a file that is cut off
+        [n_rows] = database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 -- the words are ours
+        return int(n_rows)
+    return 0
 
 
 def mend(folder: Path) -> list[str]:
     """Put whole databases in place of damaged ones in a sweep's folder and its sample's, with all runs that are whole.
 
     Whoever calls it holds the folder. The damaged one is kept as its next backup. Returns lines that say what was done.
-    What ends the process on the way leaves a database as it was, or recovered. Raises StoreError where nothing can be.
+    What ends the process on the way leaves a database as it was, or recovered; between the two it may lack its journal,
+    which the backup has. Raises StoreError where nothing can be recovered.
     """
     with explained(folder):
         found = [folder / DATABASE, folder / SAMPLE / DATABASE]

@@ -12,7 +12,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
-from lrsweep.store.folder import next_backup
+from lrsweep.store.folder import next_backup, real
 from lrsweep.store.trouble import explained
 from lrsweep.vocabulary import BusyError
 
@@ -43,9 +43,15 @@ class Hold:
             self._file.close()
 
     def set_aside(self) -> Path:
-        """Rename the folder to its next backup, return that, and hold a new one in its place."""
+        """Rename the folder to its next backup, return that, and hold a new one in its place.
+
+        A link to it stays, and leads to the new one: it may be there for another disk to be used.
+        """
         with explained(self.folder), self._file:
-            kept = self.folder.rename(next_backup(self.folder))
+            place = real(self.folder) if self.folder.is_symlink() else self.folder
+            kept = place.rename(next_backup(self.folder))
+            if self.folder.is_symlink():
+                place.mkdir(exist_ok=True)
         self._take()
         return kept
 
@@ -57,7 +63,8 @@ class Hold:
 
     def _tidy(self) -> None:
         with suppress(OSError):  # another process may have put something there, or taken it away
-            if self._made and [path.name for path in self.folder.iterdir()] == [LOCK]:
+            own = not self._file.closed and is_lock_of(self._file, self.folder)
+            if own and self._made and [path.name for path in self.folder.iterdir()] == [LOCK]:
                 (self.folder / LOCK).unlink()
                 for path in self._made:
                     path.rmdir()
@@ -84,13 +91,18 @@ def _lock_once(folder: Path) -> FileIO | None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BusyError(f"{folder} is already being written by {holder(file)}; wait for it or stop it") from error
-        if not os.path.samestat(os.fstat(file.fileno()), (folder / LOCK).stat()):
+        if not is_lock_of(file, folder):
             return None
         since = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         file.truncate(0)
         file.write(f"pid {os.getpid()} on host {platform.node()} since {since}".encode())
         opened.pop_all()
         return file
+
+
+def is_lock_of(file: FileIO, folder: Path) -> bool:
+    """Whether a lock is of the folder that is there by now: its own may have been renamed, and another one be there."""
+    return os.path.samestat(os.fstat(file.fileno()), (folder / LOCK).stat())
 
 
 def holder(file: FileIO) -> str:

@@ -25,6 +25,10 @@ ROWS_PAGE = 13
 SIZES = (1, 2, 3, 4, 6, 8)
 """Bytes of the whole numbers of the kinds 1 to 6."""
 
+MOST_FOLLOWED = 8
+"""Times the file's size that may be read on pages where records overflow to. A whole database has each of them once; of
+one that was made to mislead, chains of pages may be as many as its bytes."""
+
 Run = tuple[str | int | bytes, ...]
 """A row of `runs`, its checksum included."""
 
@@ -56,7 +60,10 @@ def run(record: list[Value]) -> Run | None:
         return None
     if not all(isinstance(record[at], int if at in NUMBERS else bytes) for at in range(len(RUNS))):
         return None
-    return tuple(value.decode() if at in TEXTS else value for at, value in enumerate(record))  # type: ignore[union-attr,misc]
+    try:
+        return tuple(value.decode() if at in TEXTS else value for at, value in enumerate(record))  # type: ignore[union-attr,misc]
+    except UnicodeDecodeError:  # with a checksum that stands: made to mislead
+        return None
 
 
 class Pages:
@@ -64,6 +71,7 @@ class Pages:
 
     def __init__(self, file: int, n_bytes: int, page_bytes: int, usable: int) -> None:
         self.file, self.n_bytes, self.page_bytes, self.usable = file, n_bytes, page_bytes, usable
+        self.left = MOST_FOLLOWED * n_bytes
 
     def page(self, number: int) -> bytes:
         """A page by its number, which counts from 1; empty where there is none."""
@@ -90,12 +98,15 @@ class Pages:
             raise ValueError("longer than the file")
         local = self.local_bytes(length)
         parts = [page[at : at + local]]
+        if len(kinds(parts[0])[0]) != len(RUNS):
+            raise ValueError("no row of runs")
         left, following = length - local, int.from_bytes(page[at + local : at + local + 4])
         while left > 0:
-            overflow = self.page(following)
+            overflow = self.page(following) if self.left > 0 else b""
             part = overflow[4 : min(self.usable, 4 + left)]
+            self.left -= len(part)
             if not part:
-                raise ValueError("goes on outside of the file")
+                raise ValueError("goes on outside of the file, or in circles")
             parts.append(part)
             left, following = left - len(part), int.from_bytes(overflow[:4])
         return b"".join(parts)
@@ -120,16 +131,21 @@ def varint(page: bytes, at: int) -> tuple[int, int]:
     return number << 8 | page[at + 8], at + 9
 
 
+def kinds(payload: bytes) -> tuple[list[int], int]:
+    """The kinds of a record's values, as its head tells them, and where the first value begins."""
+    end, at = varint(payload, 0)
+    found: list[int] = []
+    while at < end and len(found) <= len(RUNS):
+        kind, at = varint(payload, at)
+        found.append(kind)
+    return found, end
+
+
 def values(payload: bytes) -> list[Value]:
     """The values of a record. Raises ValueError or IndexError where it is none of ours."""
-    end, at = varint(payload, 0)
-    kinds: list[int] = []
-    while at < end and len(kinds) <= len(RUNS):
-        kind, at = varint(payload, at)
-        kinds.append(kind)
+    told, at = kinds(payload)
     found: list[Value] = []
-    at = end
-    for kind in kinds:
+    for kind in told:
         length = SIZES[kind - 1] if 0 < kind < 7 else 0 if kind in (0, 8, 9) else (kind - 12) // 2
         if length < 0 or at + length > len(payload):
             raise ValueError("shorter than it says")

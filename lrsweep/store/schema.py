@@ -158,11 +158,18 @@ def format_of(database: sqlite3.Connection, path: Path) -> int:
     return 1
 
 
+MOST_STEPS = 10**7
+"""SQLite's steps after which asking is given up: a table takes a few, and only a view in its place that many."""
+
+
 def format_within(database: sqlite3.Connection) -> int | None:
     """The format that a database's own table tells, if its checksum stands and this lrsweep knows it."""
+    database.set_progress_handler(lambda: True, MOST_STEPS)
     try:
         rows = database.execute("SELECT value, checksum FROM meta WHERE key = 'format'").fetchall()
     except sqlite3.Error:  # format 1, another program's, or damaged
         return None
+    finally:
+        database.set_progress_handler(None, 0)
     known = {(str(number), seal("format", str(number))): number for number in range(2, FORMAT + 1)}
     return known.get(rows[0]) if rows else None

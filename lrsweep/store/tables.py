@@ -34,7 +34,6 @@ AFTER_TRAINING = ("learning_rate", "grad_norm", "update_ratio")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the start of a formula, or skips before one."""
 
-
 AT_ONCE = 1000
 """Rows that are taken together: one by one they take longer, and all at once more memory."""
 

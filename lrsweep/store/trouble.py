@@ -13,7 +13,8 @@ from pathlib import Path
 from lrsweep.vocabulary import StoreError
 
 ELSEWHERE = "another folder with --results"
-"""What to name where a place does not do."""
+ANOTHER = "another file with --output"
+"""What to name where a place does not do, for results and for a page of them."""
 
 SAFE = "finished runs are safe"
 """They are: what is stored is stored whole, and nothing else of it is ever written again."""
@@ -24,11 +25,21 @@ PROBE = bytes(1 << 16)
 
 @contextmanager
 def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
-    """Turn what the system, SQLite or a row that cannot be decoded raises into one line for the user."""
+    """Turn what the system or SQLite raises into one line for the user."""
     try:
         yield
-    except (OSError, sqlite3.Error, ValueError) as error:
+    except (OSError, sqlite3.Error) as error:
         raise StoreError(explanation(path, error, elsewhere)) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """The same around rows that are read: a value that cannot be decoded is damage too."""
+    try:
+        with explained(path):
+            yield
+    except ValueError as error:
+        raise StoreError(explanation(path, error)) from error
 
 
 def present(path: Path) -> bool:
@@ -42,25 +53,27 @@ def explanation(path: Path, error: Exception, elsewhere: str = ELSEWHERE) -> str
     code = _code(error)
     if code in ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY") and (cause := refusal(path.parent)):
         code, error = _code(cause), cause
+    safe = f"{SAFE}; " if elsewhere in (ELSEWHERE, ANOTHER) else ""  # a new sweep file has no runs
     match code:
         case "ENOSPC" | "EDQUOT" | "SQLITE_FULL":
             lack = "the quota is used up" if code == "EDQUOT" else "no space is left there"
-            return f"{path} cannot be written: {lack}; {SAFE}; free space and run the same command again"
+            return f"{path} cannot be written: {lack}; {safe}free space and run the same command again"
         case "EFBIG":
-            return f"{path} cannot be written: it is larger than a file may be; {SAFE}; raise the limit (ulimit -f)"
+            return f"{path} cannot be written: it is larger than a file may be; {safe}raise the limit (ulimit -f)"
         case "EIO" | "SQLITE_IOERR":
+            kept = f"{SAFE} as far as it keeps them; " if safe else ""
             again = f"run the same command again, or copy what is there to another disk and name {elsewhere}"
-            return f"{path}: the disk reports an error ({_reason(error)}); {SAFE} as far as it keeps them; {again}"
+            return f"{path}: the disk reports an error ({_reason(error)}); {kept}{again}"
         case "EROFS":
-            return f"{path} cannot be written: its disk is read-only; {SAFE}; make it writable, or name {elsewhere}"
+            return f"{path} cannot be written: its disk is read-only; {safe}make it writable, or name {elsewhere}"
         case "EACCES" | "EPERM" | "SQLITE_PERM":
             return f"{path} cannot be opened or written; change its permissions, or name {elsewhere}"
         case "SQLITE_READONLY" | "SQLITE_CANTOPEN":
             said = f"{path} cannot be opened or written ({_reason(error)})"
-            return f"{said}; {SAFE}; look at its permissions and its disk, or name {elsewhere}"
+            return f"{said}; {safe}look at its permissions and its disk, or name {elsewhere}"
         case "EEXIST" | "ENOTDIR" | "ELOOP":
             way = "a file or a dangling link is where a folder must be"
-            return f"{path}: {way}; move or remove that, or name {elsewhere}"
+            return f"{in_the_way(path)}: {way}; move or remove that, or name {elsewhere}"
         case "EISDIR":
             return f"{_named(error) or path} is a folder where a file must be; move or remove it, or name {elsewhere}"
         case "ENOENT":
@@ -73,6 +86,12 @@ def explanation(path: Path, error: Exception, elsewhere: str = ELSEWHERE) -> str
             return f"{path} is damaged ({error}); lrsweep run SPEC --recover goes on with what is whole in it"
         case _:
             return f"{path}: {_reason(error)}; mend that, or name {elsewhere}"
+
+
+def in_the_way(path: Path) -> Path:
+    """What is on the way to a folder and is none: the folder itself, or one that it is in."""
+    found = (place for place in (path, *path.parents) if os.path.lexists(place) and not place.is_dir())
+    return next(found, path)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,144 @@
+"""The way to a Dask scheduler: an address that can be one, one that answers, and nothing that waits for ever."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+from lrsweep.vocabulary import UsageError
+
+if TYPE_CHECKING:
+    import distributed
+
+ANSWER_SECONDS = 5
+"""How long a scheduler, or a worker at the beginning, may take to answer before a line tells of it."""
+
+START_SECONDS = 25
+"""So much longer a scheduler may take that was started just now, as in a batch job of Slurm."""
+
+SPARE_SECONDS = 1
+"""Beyond its own limit, which Dask does not mind when a scheduler is frozen."""
+
+PORTS = 2**16
+
+MISSING = "--cluster trains on Dask, which is not installed; pip install 'lrsweep[dask]', or '.[dask]' in a clone"
+
+NO_TLS = (
+    "has no TLS settings; set distributed.comm.tls.ca-file, .client.cert and .client.key in ~/.config/dask/*.yaml, "
+    "or DASK_DISTRIBUTED__COMM__TLS__CA_FILE, …__CLIENT__CERT and …__CLIENT__KEY"
+)
+
+Found = TypeVar("Found")
+
+
+class Silent(UsageError):
+    """No scheduler answers at an address, which one that starts just now may do yet."""
+
+
+@contextlib.contextmanager
+def connected(address: str, say: Callable[[str], object] = lambda _: None) -> Iterator[distributed.Client]:
+    """A client of the cluster at an address. Raises UsageError where there is none."""
+    check_address(address)
+    with quiet():
+        client = reached(address, say)
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(TimeoutError):
+                client.close(timeout=ANSWER_SECONDS)
+            client.status = "closed"  # else it would close itself once more at the end, and wait for nobody
+
+
+def check_address(address: str) -> None:
+    """Raises UsageError for what can be no scheduler's address, which Dask would end in a traceback for."""
+    try:
+        from distributed import Security
+        from distributed.comm import parse_host_port
+        from distributed.comm.registry import get_backend
+    except ImportError as error:
+        raise UsageError(MISSING) from error
+    scheme, separator, place = address.partition("://")
+    try:
+        get_backend(scheme)
+        host, port = parse_host_port(place)
+    except ValueError:
+        host, port = "", 0
+    if not (separator and host and 0 < port < PORTS):
+        raise UsageError(f"--cluster {address!r} is no address; write it like tcp://host:8786")
+    if scheme in ("tls", "wss"):
+        try:
+            settings = Security().get_connection_args("client")["ssl_context"]
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--cluster {address}: the TLS settings cannot be used ({error}); mend them") from error
+        if settings is None:
+            raise UsageError(f"--cluster {address} {NO_TLS}")
+
+
+def reached(address: str, say: Callable[[str], object]) -> distributed.Client:
+    """A client of the scheduler at an address, which may have been started at the same moment."""
+    with contextlib.suppress(Silent):
+        return attempted(address, ANSWER_SECONDS)
+    say(f"no scheduler answers at {address} yet; waiting {START_SECONDS} s more for one")
+    return attempted(address, START_SECONDS)
+
+
+def attempted(address: str, seconds: float) -> distributed.Client:
+    """A client of the scheduler at an address, if one answers in time."""
+    from distributed import Client
+
+    start = time.monotonic()
+    client = Client.__new__(Client)
+    begin = functools.partial(client.__init__, address, timeout=seconds, set_as_default=False)
+    try:
+        within(seconds + SPARE_SECONDS, begin)
+    except BaseException as error:
+        client.status = "closed"  # else it would close itself by and by, wait 10 s for nobody, and end in a traceback
+        if not isinstance(error, Exception):
+            raise
+        told = " ".join(str(error.__cause__ or error).split())
+        why = re.sub(r"^in <.*?>: ", "", told) or f"waited {seconds} s"  # which names an object of Dask's
+        kind = UsageError if time.monotonic() < start + seconds else Silent  # Dask tries again what may yet become
+        raise kind(
+            f"--cluster {address}: no scheduler answers there ({why}); start one with `dask scheduler`"
+        ) from error
+    return client
+
+
+def within(seconds: float | None, ask: Callable[[], Found]) -> Found:
+    """The answer to a question, which Dask would wait for without an end. Raises TimeoutError."""
+    answer: Future[Found] = Future()
+
+    def answered() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=answered, daemon=True).start()
+    return answer.result(seconds)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Dask for a while from telling with tracebacks and tables what is told here in words."""
+    from distributed.versions import VersionMismatchWarning
+
+    names = ["distributed", *(name for name in logging.root.manager.loggerDict if name.startswith("distributed."))]
+    levels = {logger: logger.level for logger in map(logging.getLogger, names) if logger.level}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -430,6 +431,26 @@ def counted(client: Any, method: str) -> list[Any]:
 
     setattr(client, method, call)
     return calls
+
+
+def test_a_delivery_that_fails_is_one_failure_for_all_that_wait_for_it_and_is_tried_anew() -> None:
+    """The threads of a worker, eight of them perhaps, wait for one dataset, whose only holder has just died."""
+    known: ours.Arriving = {}
+    tried = []
+
+    async def bring() -> None:
+        tried.append(len(known))
+        raise OSError("gone")
+
+    async def wanted(times: int) -> list[BaseException | None]:
+        waiting = [ours.once(known, "data", bring) for _ in range(times)]
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def twice() -> tuple[int, int]:
+        return len({*map(id, await wanted(8))}), len({*map(id, await wanted(8))})
+
+    assert asyncio.run(twice()) == (1, 1)
+    assert (len(tried), known) == (2, {})
 
 
 def test_data_that_is_lost_with_its_worker_is_sent_again(address: str) -> None:

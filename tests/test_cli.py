@@ -24,15 +24,6 @@ COMMANDS = ["init", "plan", "run", "report", "find", "coordcheck", "list", "sche
 runner = CliRunner()
 
 
-@pytest.fixture
-def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sweep of four runs, in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    path = Path("small.yaml")
-    path.write_text(TEXT)
-    return path
-
-
 def lrsweep(*arguments: str, code: int = 0) -> tuple[str, str]:
     """What the command prints on stdout and stderr, in this process."""
     if arguments[0] == "run":

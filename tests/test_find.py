@@ -32,15 +32,6 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture
-def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sweep of two settings, in the current folder; its own rate is useless."""
-    monkeypatch.chdir(tmp_path)
-    path = Path("small.yaml")
-    path.write_text(TEXT)
-    return path
-
-
 def files(folder: str = "results/small") -> dict[str, bytes]:
     """The files of a folder."""
     return {path.name: path.read_bytes() for path in Path(folder).iterdir()}

@@ -24,15 +24,6 @@ TOO_LOW = ("--low", "1e-7", "--high", "1e-6")
 OWN = "the file's own rates"
 
 
-@pytest.fixture
-def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sweep of two settings, in the current folder; its own rate is useless."""
-    monkeypatch.chdir(tmp_path)
-    path = Path("small.yaml")
-    path.write_text(TEXT)
-    return path
-
-
 # Where there is nothing to find
 
 

@@ -32,15 +32,6 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /d
 
 
 @pytest.fixture
-def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sweep of 16 runs, in the current folder."""
-    monkeypatch.chdir(tmp_path)
-    path = Path("small.yaml")
-    path.write_text(TEXT)
-    return path
-
-
-@pytest.fixture
 def swept(spec: Path) -> Path:
     """The same, run."""
     sweep.run(spec, workers=0)

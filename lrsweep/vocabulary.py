@@ -13,12 +13,14 @@ import math
 import os
 import shlex
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-Array = NDArray[Any]
+    Array = NDArray[Any]
+else:  # NumPy takes as long to import as all else that a command needs to refuse or to help
+    Array = Any
 Scalar = float | int | str | bool
 Task = Literal["classification", "regression"]
 
@@ -366,11 +368,6 @@ class BusyError(LrsweepError):
     """The sweep is already running elsewhere."""
 
     exit_code = 4
-
-
-def float_type(precision: str) -> type[np.floating[Any]]:
-    """NumPy's type for `float32` or `float64`."""
-    return np.float32 if precision == "float32" else np.float64
 
 
 def setting(default: Scalar, meaning: str, choices: tuple[str, ...] = (), **bounds: float) -> Any:

@@ -30,7 +30,6 @@ from lrsweep.vocabulary import (
     Source,
     Stack,
     Task,
-    float_type,
 )
 
 
@@ -123,8 +122,8 @@ def made(task: Task = "classification", precision: str = "float64", n_train: int
     signal = x @ random.standard_normal((5, n_outputs)) + 0.5 * random.standard_normal((len(x), n_outputs))
     y: Array = signal.argmax(axis=1)
     if task == "regression":
-        n_outputs, y = 1, signal[:, 0].astype(float_type(precision))
-    x = x.astype(float_type(precision))
+        n_outputs, y = 1, signal[:, 0].astype(precision)
+    x = x.astype(precision)
     cuts = n_train, n_train + 23
     (x_train, x_val, x_test), (y_train, y_val, y_test) = np.split(x, cuts), np.split(y, cuts)
     return Data(x_train, y_train, x_val, y_val, x_test, y_test, task, n_outputs)

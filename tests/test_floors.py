@@ -114,4 +114,4 @@ def test_a_worker_does_not_pull_in_the_world(module: str) -> None:
 
 
 def test_help_is_light() -> None:
-    assert not loaded_by("import lrsweep.cli") & {"pandas", "sklearn", "scipy", "pydantic", "yaml", "sqlite3"}
+    assert not loaded_by("import lrsweep.cli") & {"numpy", "pandas", "sklearn", "scipy", "pydantic", "yaml", "sqlite3"}

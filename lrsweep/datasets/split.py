@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lrsweep.vocabulary import Array, Data, DataError, RawData, Run, Scalar, float_type
+from lrsweep.vocabulary import Array, Data, DataError, RawData, Run, Scalar
 
 SPLIT_STREAM = 100
 """Spawn key of the split's random numbers, so that a `seed` equal to the `split_seed` draws other ones."""
@@ -77,7 +77,7 @@ def scaled(values: Array, parts: tuple[Array, ...], run: Run) -> list[Array]:
     try:
         with np.errstate(over="raise", invalid="raise"):
             mean, std = mean_and_std(values[parts[0]]) if run.standardize else (0.0, 1.0)
-            return [((values[rows] - mean) / std).astype(float_type(run.precision), order="C") for rows in parts]
+            return [((values[rows] - mean) / std).astype(run.precision, order="C") for rows in parts]
     except FloatingPointError as error:
         raise DataError(
             f"{run.dataset}: a value is too large for {run.precision} ({error}); rescale the column"

@@ -13,7 +13,7 @@ import numpy as np
 
 from lrsweep.engine import evaluate, growth, model, optimizers, scaling
 from lrsweep.engine.pacing import Pacer
-from lrsweep.vocabulary import Array, Data, Pause, Run, float_type
+from lrsweep.vocabulary import Array, Data, Pause, Run
 
 FLUSH_STEPS = 64
 """Steps between two looks for decayed state: 0.9⁶⁴ is 1/848, so what the look before left is not yet subnormal."""
@@ -68,7 +68,7 @@ class Group:
         watch: Callable[[], object] | None = None,
     ) -> None:
         first = runs[0]
-        self.runs, self.data, self.dtype, self.watch = list(runs), data, float_type(first.precision), watch
+        self.runs, self.data, self.dtype, self.watch = list(runs), data, np.dtype(first.precision).type, watch
         self.rule = optimizers.OPTIMIZERS[first.optimizer.name]
         n_train, n_features = data.x_train.shape
         self.units = model.sizes(n_features, first.width, first.depth, data.n_outputs)

@@ -17,7 +17,7 @@ from lrsweep.plan.planned import PlannedRun, run_bytes, table_bytes
 from lrsweep.plan.shorter import sample_of, smaller
 from lrsweep.room import over_half_of_memory
 from lrsweep.spec import Spec
-from lrsweep.vocabulary import DataError, Run, float_type
+from lrsweep.vocabulary import DataError, Run
 
 Mistake = tuple[str, str]
 """A key of the sweep file, or a part of its value as in `growth.to_width`, and what is wrong with it."""
@@ -153,7 +153,7 @@ def misfits(run: Run, key: str, what: str, value: float, limit: float = np.inf) 
 def nearest(value: float, run: Run) -> float:
     """The value in the run's precision."""
     with np.errstate(all="ignore"):
-        return float(float_type(run.precision)(value))
+        return float(np.dtype(run.precision).type(value))
 
 
 def sample_mistakes(pairs: Collection[tuple[PlannedRun, PlannedRun]]) -> Iterator[Mistake]:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from lrsweep import datasets
 from lrsweep.engine import model
 from lrsweep.engine.group import batch_rows, steps_per_epoch
@@ -25,7 +27,6 @@ from lrsweep.vocabulary import (
     Run,
     Scalar,
     Source,
-    float_type,
 )
 
 SETTINGS = tuple(f.name for f in fields(Run) if f.name not in ("task", "learning_rate", "seed"))
@@ -181,7 +182,7 @@ def run_bytes(planned: PlannedRun) -> int:
     run, n_outputs = planned.run, max(1, len(planned.data.classes))
     arrays = 3 + len(OPTIMIZERS[run.optimizer.name].state) + multipliers(run)
     activations = 2 * run.depth * (planned.width + 1) + 2 * n_outputs
-    return float_type(run.precision)().itemsize * (
+    return np.dtype(run.precision).itemsize * (
         n_parameters(planned) * arrays + activations * batch_rows(run.batch_size, planned.n_train)
     )
 
@@ -189,5 +190,5 @@ def run_bytes(planned: PlannedRun) -> int:
 def pause_bytes(planned: PlannedRun) -> int:
     """What a run's `Pause` takes, at most: parameters, state and curve, and the objects that hold them."""
     arrays = 1 + len(OPTIMIZERS[planned.run.optimizer.name].state)
-    numbers = float_type(planned.run.precision)().itemsize * n_parameters(planned) * arrays
+    numbers = np.dtype(planned.run.precision).itemsize * n_parameters(planned) * arrays
     return numbers + 8 * len(CURVE_COLUMNS) * (planned.run.epochs + 1) + PAUSE_BYTES

@@ -18,14 +18,22 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from lrsweep.store.folder import check_folder, real, write_file
 from lrsweep.store.health import check, check_file, sound
 from lrsweep.store.hold import LOCK, Hold
 from lrsweep.store.ranges import RAMPS, RANGES
 from lrsweep.store.schema import DATABASE, connect, is_new, seal, upgrade
-from lrsweep.store.tables import Columns, Decided, Row, by_column, csv_text, curve_lines, run_columns
+from lrsweep.store.tables import (
+    Columns,
+    Decided,
+    Row,
+    by_column,
+    csv_text,
+    curve_bytes,
+    curve_lines,
+    curve_of,
+    run_columns,
+)
 from lrsweep.store.trouble import explained, reading
 from lrsweep.vocabulary import (
     CRASHED,
@@ -104,6 +112,7 @@ class Store:
 
     Every method raises StoreError, with a line for the user, where the disk or the database does not play along.
 
+    >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
     >>> curve = np.zeros((1, len(CURVE_COLUMNS)))
     >>> with TemporaryDirectory() as results, Store.create(Path(results, "demo")) as store:
@@ -247,7 +256,7 @@ class Store:
                 "reason": outcome.reason,
                 "metrics": json.dumps(outcome.metrics),
                 "timing": json.dumps(outcome.timing),
-                "curve": np.asarray(outcome.curve, "<f8").tobytes(),
+                "curve": curve_bytes(outcome.curve),
             }
             for outcome in outcomes
         )
@@ -318,6 +327,7 @@ class Store:
 
     def curves(self, run_ids: Sequence[str] | None = None) -> pd.DataFrame:
         """The content of curves.csv; or its rows of some runs, in the order of these, since all may be gigabytes."""
+        import numpy as np
         import pandas as pd
 
         with self.one_moment():
@@ -371,13 +381,13 @@ class Store:
         """run_id and (epochs_done + 1, len(CURVE_COLUMNS)), one by one, since all of them may be gigabytes."""
         with reading(self._path):
             for run_id, curve in self._database.execute(CURVES):
-                yield run_id, np.frombuffer(curve, "<f8").reshape(-1, len(CURVE_COLUMNS))
+                yield run_id, curve_of(curve)
 
     def _curves_of(self, run_ids: Iterable[str]) -> Iterator[tuple[str, Array]]:
         with reading(self._path):
             for run_id in run_ids:
                 row = self._database.execute(CURVE, [run_id]).fetchone()
-                yield run_id, np.frombuffer(row[0] if row else b"", "<f8").reshape(-1, len(CURVE_COLUMNS))
+                yield run_id, curve_of(row[0] if row else b"")
 
     def _curve_columns(self) -> list[str]:
         regression = self.about().get("task") == "regression"

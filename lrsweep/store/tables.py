@@ -10,7 +10,7 @@ from itertools import compress, groupby
 from types import NoneType
 from typing import Any, TypeVar
 
-from lrsweep.vocabulary import Array, Scalar, plain
+from lrsweep.vocabulary import CURVE_COLUMNS, Array, Scalar, plain
 
 Key = TypeVar("Key")
 Record = TypeVar("Record")
@@ -91,6 +91,18 @@ def csv_text(columns: Mapping[str, Sequence[Scalar | None]]) -> bytes:
     writer.writerow(columns)
     writer.writerows(zip(*map(_cells, columns.values()), strict=True))
     return text.getvalue().encode()
+
+
+def curve_bytes(curve: Array) -> bytes:
+    """A curve as the database holds it."""
+    return curve.astype("<f8", copy=False).tobytes()
+
+
+def curve_of(stored: bytes) -> Array:
+    """A curve (epochs_done + 1, len(CURVE_COLUMNS)), as it was stored."""
+    import numpy as np
+
+    return np.frombuffer(stored, "<f8").reshape(-1, len(CURVE_COLUMNS))
 
 
 def curve_lines(columns: Sequence[str], curves: Iterable[tuple[str, Array]]) -> Iterator[str]:

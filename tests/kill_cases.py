@@ -217,6 +217,11 @@ class Tally:
         """How many of them came after the last run was stored."""
         return self.phases[VIEWS] + self.phases[FILE] + self.phases[AFTER]
 
+    @property
+    def throughout(self) -> bool:
+        """Whether enough of them came before, and enough after that."""
+        return min(self.late, self.kills - self.late) > self.kills / 10
+
 
 @dataclass
 class Case:
@@ -276,8 +281,8 @@ class Killer:
             self.server.stdin.close()
 
     def kill(self, kills: int) -> Tally:
-        """So many kills, in turn of each sweep."""
-        while self.tally.kills < kills:
+        """So many kills, in turn of each sweep, and more where chance had too many come at one time of its life."""
+        while self.tally.kills < kills or not (self.tally.throughout or self.tally.kills >= 4 * kills):
             for case in self.cases:
                 kind = "command" if self.random.random() < self.commands else self.random.choice(("forked", "here"))
                 self.life(case, kind)

@@ -10,10 +10,9 @@ from kill_cases import GONE, SWEEPS, Killer, Tally
 
 
 def assert_killed_throughout(tally: Tally, kills: int) -> None:
-    """Kills came at all stages of a sweep's life, while it trained and afterwards, and its workers went with it."""
+    """Kills came while the sweep trained and afterwards, and its workers went with it."""
     assert tally.kills >= kills
-    assert min(tally.late, tally.kills - tally.late) > kills / 10
-    assert len(tally.phases) >= 4
+    assert tally.throughout
     assert statistics.median(tally.gone) < GONE  # the others may have had to wait for a processor
 
 
@@ -34,3 +33,4 @@ def test_a_thousand_kills_cost_nothing_that_was_stored(tmp_path: Path, name: str
         tally = killer.kill(334)
     print(tally)
     assert_killed_throughout(tally, 334)
+    assert len(tally.phases) >= 4

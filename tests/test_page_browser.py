@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
-from page_cases import VALLEY, WORSE, answered, hostile, three_optimizers
+from page_cases import MILLISECONDS, VALLEY, WORSE, answered, hostile, three_optimizers
 from sweeps_made_up import rows
 
 from lrsweep.report.page import page as write
@@ -31,7 +32,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=MILLISECONDS)
         yield started
         started.close()
 
@@ -63,6 +64,7 @@ class Visit:
 
     def __init__(self, browser: Browser, path: Path, **how: Any) -> None:
         self.page: Page = browser.new_page(**{"viewport": {"width": 1200, "height": 900}, **how})
+        self.page.set_default_timeout(MILLISECONDS)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -81,12 +83,11 @@ class Visit:
         return self.page.locator("#runs thead th").all_inner_texts().index(title)
 
     def until(self, condition: str) -> None:
-        """Waits until something is so, for 5 s at most; the page's policy allows no waiting within it."""
-        for _ in range(100):
-            if self.page.evaluate(condition):
-                return
+        """Waits until something is so; the page's policy allows no waiting within it."""
+        end = time.monotonic() + MILLISECONDS / 1000
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < end, f"never: {condition}"
             self.page.wait_for_timeout(50)
-        raise AssertionError(f"never: {condition}")
 
     def drawn(self, figure: str) -> int:
         """The lines of a figure, and whatever else is drawn in it."""

@@ -15,7 +15,7 @@ def awaited(happens: Callable[[], Any], most: float = 30, pause: float = 0.02) -
     return found
 
 
-def wait_until(happens: Callable[[], Any], most: float = 30) -> Any:
+def wait_until(happens: Callable[[], Any], most: float = 120) -> Any:
     """What becomes true, and must."""
     found = awaited(happens, most)
     assert found, f"it did not happen in {most} s"

@@ -129,7 +129,7 @@ class Disk:
         assert self.driver.stdin
         assert self.driver.stdout
         self.driver.stdin.close()
-        self.driver.wait(10)
+        self.driver.wait()
         self.driver.stdout.close()
 
 

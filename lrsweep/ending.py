@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
                     raise
                 ending.line = ""
                 code = stop(number, error, stopped) if number else tell_of(error)
+                give_up()
                 raise typer.Exit(code) from None
 
     return wrapper
@@ -82,6 +84,9 @@ def tell_of(error: BaseException) -> int:
         case OSError() if error.errno in NO_ROOM and not error.filename:  # a stream has no name
             tell(f"lrsweep: what is printed cannot be written: {error.strerror}; make room, or print elsewhere")
             return StoreError.exit_code
+        case FileNotFoundError() if not error.filename:  # as `getcwd` raises it
+            tell("lrsweep: the current folder does not exist any more; change to one that does")
+            return StoreError.exit_code
         case OSError() if error.errno in DISK and isinstance(error.filename, str):
             from lrsweep.store.trouble import explanation
 
@@ -94,10 +99,11 @@ def tell_of(error: BaseException) -> int:
 
 @contextmanager
 def printing() -> Iterator[None]:
-    """Around the whole command line: no reader, no room and no sign for a letter end in an exit code, never in a
-    traceback."""
+    """Around the whole command line: no reader, no room and no sign for a letter end in an exit code of ours."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = unbuffered(sys.stderr)
     try:
         try:
             yield
@@ -105,14 +111,31 @@ def printing() -> Iterator[None]:
             if sys.stdout:
                 sys.stdout.flush()
     except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # what Typer makes of it, where it prints itself
-            raise SystemExit(LEFT) from None
+        if isinstance(left := ended.__context__, BrokenPipeError):  # what Typer makes of it, where it prints itself
+            raise SystemExit(getattr(left.__context__, "exit_code", LEFT)) from None
         raise
     except OSError as error:
         asked = getattr(error.__context__, "exit_code", None)  # a mistake in the usage that cannot be told
         raise SystemExit(asked or tell_of(error)) from None
     except Ended as late:  # while what went wrong was told
         raise SystemExit(128 + int(late.args[0])) from None
+    finally:
+        give_up()
+
+
+def unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The stream, but what cannot be written there is lost: no worker starts while something waits to be."""
+    raw = io.FileIO(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(raw, encoding=stream.encoding, errors=stream.errors, write_through=True)
+
+
+def give_up() -> None:
+    """Drops what could not be written to stdout. At its end Python would try again, complain, and exit with 120."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def explained(error: LrsweepError) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def tell(text: str, quiet: bool = False) -> None:
     """Talk, on stderr, without what could steer a terminal. Nobody may be there to hear it: no reason to stop."""
-    if not quiet:
+    if sys.stderr and not quiet:  # none where it was closed, for which `print` would take stdout
         with suppress(OSError):
             print("\n".join(map(plain, text.split("\n"))), file=sys.stderr, flush=True)
 

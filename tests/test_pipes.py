@@ -31,6 +31,12 @@ FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
 
+@pytest.fixture(autouse=True)
+def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As users have it: what could not be written is still there when Python ends."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
 @pytest.fixture
 def swept(spec: Path) -> Path:
     """The same, run."""
@@ -38,9 +44,9 @@ def swept(spec: Path) -> Path:
     return spec
 
 
-def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command in a shell of its own, with its redirections."""
-    line = f"{sys.executable} -m lrsweep {command}"
+def shell(command: str, wrapped: str = "{}", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in a shell of its own, with its redirections, `wrapped` in more of what a shell does."""
+    line = wrapped.format(f"{sys.executable} -m lrsweep {command}")
     done = subprocess.run(
         ["bash", "-c", line],  # noqa: S607
         capture_output=True,
@@ -64,6 +70,14 @@ def test_a_reader_that_leaves_ends_a_command_in_silence(swept: Path, command: st
     os.close(write)
     said = "small  16 runs: 16 done, 0 to train\n" if command.startswith("run small") else ""
     assert (done.returncode, done.stderr) == (141, said)
+
+
+def test_a_mistake_in_the_usage_stays_one_though_nobody_reads_of_it(spec: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "lrsweep", "nonsense"], stderr=write, check=False)
+    os.close(write)
+    assert done.returncode == 2
 
 
 def test_what_was_trained_is_stored_though_the_reader_left(spec: Path) -> None:
@@ -98,6 +112,7 @@ def test_a_file_that_may_not_grow_beneath_stdout_is_told(spec: Path) -> None:
         pytest.param("run small.yaml --workers 0 2>/dev/full", 0, marks=needs_full),
         pytest.param("nonsense 2>/dev/full", 2, marks=needs_full),
         pytest.param("run none.yaml 2>/dev/full", 2, marks=needs_full),
+        pytest.param("run small.yaml --workers 1 2>/dev/full", 0, marks=needs_full),
         ("run small.yaml --workers 0 2> >(true)", 0),
         ("run small.yaml --workers 0 2>&-", 0),
         ("run small.yaml --workers 1 >&- 2>&- <&-", 0),
@@ -106,6 +121,34 @@ def test_a_file_that_may_not_grow_beneath_stdout_is_told(spec: Path) -> None:
 def test_talk_that_nobody_hears_changes_nothing(spec: Path, where: str, code: int) -> None:
     assert shell(where).returncode == code
     assert Path("results/small/recommendation.json").exists() == where.startswith("run small")
+
+
+def test_data_has_no_talk_in_it_where_stderr_is_closed(spec: Path) -> None:
+    assert "runs" in json.loads(shell("plan small.yaml --json 2>&-").stdout)
+
+
+def test_no_file_of_ours_takes_the_place_of_a_closed_stream(spec: Path) -> None:
+    """What C code has to say would go there, and into workers."""
+    script = "import os; from lrsweep.__main__ import make_up; make_up(); print(os.pipe(), os.get_inheritable(0))"
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -c '{script}' <&- 2>&-"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "(3, 4) True\n"
+
+
+def test_a_current_folder_that_is_gone_is_told(spec: Path) -> None:
+    done = shell("init", wrapped="mkdir gone; cd gone; rmdir ../gone; {}")
+    said = "lrsweep: the current folder does not exist any more; change to one that does\n"
+    assert (done.returncode, done.stderr) == (3, said)
+
+
+@pytest.mark.parametrize("columns", ["0", "²", "9" * 30])
+def test_a_width_that_is_none_is_no_width(spec: Path, columns: str) -> None:
+    environment = {"LINES": columns, "COLUMNS": columns}
+    assert shell("--help", **environment).stdout == shell("--help", COLUMNS="80").stdout
 
 
 @pytest.mark.parametrize("environment", [{}, {"TERM": "dumb"}, {"NO_COLOR": "1"}])
@@ -230,6 +273,20 @@ class Gone(io.StringIO):
 
     def write(self, _: str) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_progress_leaves_nothing_on_a_terminal_that_is_lower_than_it() -> None:
+    """What is drawn beyond the upper edge cannot be taken away."""
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=20, height=5, _environ={"TERM": "xterm"})
+    with progress(16, title="small  16 runs in 4 stacks", console=console) as update:
+        update(16, 16, "adam 0.1 → val_loss 0.272", 3)
+    assert 3 < max(drawn.count("\n") for drawn in file.getvalue().split("\x1b[1A")) < 5
+
+
+def test_what_a_schedule_does_is_told_in_full_however_narrow_the_terminal() -> None:
+    shown = CliRunner().invoke(app, ["list", "schedules", "--draw"], env={"COLUMNS": "20"}).stdout.split()
+    assert {"throughout.", "percentage", "evenly."} < {*shown}
 
 
 def test_progress_that_cannot_be_shown_is_not_shown() -> None:

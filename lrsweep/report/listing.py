@@ -53,10 +53,9 @@ class Picture:
     values: Sequence[float]
     bounds: tuple[float, float]
 
-    @property
-    def lines(self) -> list[str]:
+    def lines(self, width: int) -> list[str]:
         """The curve and its axes."""
-        return graph(self.values, (CELL - 6, TALL), self.bounds)
+        return graph(self.values, (width - 6, TALL), self.bounds)
 
 
 def print_drawings(
@@ -89,14 +88,15 @@ def pictures(drawing: Mapping[str, Any], texts: dict[str, str]) -> Iterator[Pict
 def show(printer: Printer, pictures: Sequence[Picture]) -> None:
     """The pictures in rows, each row as high as the longest of its texts demands."""
     beside = max(1, (printer.console.width + BETWEEN) // (CELL + BETWEEN))
+    width = min(CELL, printer.console.width)
     for start in range(0, len(pictures), beside):
         row = pictures[start : start + beside]
-        texts = [words.lines([picture.text], " ", CELL) for picture in row]
+        texts = [words.lines([picture.text], " ", width) for picture in row]
         tall = max(map(len, texts))
         across(printer, [picture.title for picture in row], "bold")
         for line in zip(*(text + [""] * (tall - len(text)) for text in texts), strict=True):
             across(printer, line)
-        for line in zip(*(picture.lines for picture in row), strict=True):
+        for line in zip(*(picture.lines(width) for picture in row), strict=True):
             across(printer, line)
         printer.say("")
 

@@ -43,6 +43,7 @@ def progress(total: int, quiet: bool = False, title: str = "", console: Console 
         yield update
     finally:
         with suppress(OSError):
+            live.update("")  # else it is drawn in full once more, however low the terminal is, and cannot be taken away
             live.stop()
 
 

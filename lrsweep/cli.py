@@ -13,7 +13,7 @@ import typer
 
 from lrsweep import __version__
 from lrsweep.ending import command
-from lrsweep.following import elsewhere, more_of, same_again, there
+from lrsweep.following import cluster_options, more_of, results_option, same_again
 from lrsweep.live import View, tell
 from lrsweep.vocabulary import MAX_RUNS, UsageError, json_text, plain, quoted
 
@@ -57,7 +57,7 @@ def print_json(document: dict[str, Any]) -> None:
     text = json_text(document)
     if sys.stdout and not sys.stdout.encoding.lower().startswith("utf"):
         text = "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
-    print(text)
+    print(text, flush=True)  # before what is said next, which may go to the same place
 
 
 @app.callback(invoke_without_command=True)
@@ -112,9 +112,9 @@ def plan(
     if lost := sweep.said_of_views_alone(preview.folder):
         tell(lost, quiet)
     if preview.counts()["new"]:
-        tell(f"Next: {same_again(spec, override or (), results)}", quiet)
+        tell(f"Next: {same_again(spec, override or (), results, max_runs=max_runs)}", quiet)
     else:
-        tell(f"Next: lrsweep report {preview.plan.spec.name}{elsewhere(results)}", quiet)
+        tell(f"Next: lrsweep report {preview.plan.spec.name}{results_option(results)}", quiet)
 
 
 @app.command()
@@ -179,7 +179,7 @@ def run(
     finally:  # what was trained for is told, whatever becomes of the page
         show(result.answer, as_json, seconds=result.seconds, trained=result.trained)
     if result.answer.counts["new"]:
-        again = same_again(spec, override or (), results, options=there(cluster))
+        again = same_again(spec, override or (), results, options=cluster_options(cluster), max_runs=max_runs)
         tell(f"Next, for the runs that are left: {again}", quiet)
     else:
         tell(f"Next: {more_of(result.answer, results, unopened=html)}", quiet)
@@ -233,8 +233,10 @@ def report(
         for answer in answers:
             show(answer, as_json, by=by, top=top, show_all=show_all)
     last, about = answers[-1], answers[-1].about
-    if last.counts["new"]:
-        tell(f"Next: {same_again(about['spec_path'], about['overrides'], results)}", quiet)
+    if new := last.counts["new"]:
+        most = last.counts["done"] + new
+        again = same_again(about["spec_path"], about["overrides"], results, max_runs=most)
+        tell(f"Next: {again}", quiet)
     elif more := more_of(last, results, unopened=html and not (open_ or output), known=show_all):
         tell(f"Next: {more}", quiet)
 
@@ -297,7 +299,7 @@ def find(
     for line in found.proposal.notes(write):
         tell(line, quiet)
     if follows := found.proposal.following():
-        command_line = same_again(follows.file, follows.overrides, results, follows.command, follows.options)
+        command_line = same_again(follows.file, follows.overrides, results, follows.command, follows.options, max_runs)
         tell(f"Next: {command_line}", quiet)
 
 
@@ -330,7 +332,8 @@ def coordcheck(
     if as_json:
         print_json(document(findings, steps))
     next_command, overrides, options = following(findings, override or (), steps, rate)
-    tell(f"Next: {same_again(spec, overrides, command=next_command, options=options)}", quiet)
+    again = same_again(spec, overrides, command=next_command, options=options, max_runs=max_runs)
+    tell(f"Next: {again}", quiet)
     raise typer.Exit(exit_code(findings))
 
 

@@ -50,7 +50,7 @@ def over_memory(what: str, n_bytes: float) -> str:
 
 
 def over_half_of_memory(what: str, n_bytes: float) -> str:
-    """The same of something that is to leave room for others: where it is over half of the memory."""
+    """Like `over_memory`, for what is to leave room for others: where it is over half of the memory."""
     said = f"{what} about {size(n_bytes)}, over half of the machine's {size(memory())}"
     return said if n_bytes > memory() / 2 else ""
 

@@ -20,10 +20,10 @@ from lrsweep.spec import Spec, load_spec
 from lrsweep.store import (
     BESIDE,
     DATABASE,
+    RANGES,
     SAMPLE,
     Hold,
     NoResultsError,
-    Say,
     Store,
     check_folder,
     check_place,
@@ -33,11 +33,9 @@ from lrsweep.store import (
     mend,
     present,
     read_ranges,
-    silent,
     write_file,
 )
-from lrsweep.store.ranges import RANGES
-from lrsweep.vocabulary import MAX_RUNS, StoreError, UsageError
+from lrsweep.vocabulary import MAX_RUNS, Say, StoreError, UsageError, silent
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
@@ -132,7 +130,7 @@ def run(
 
             work = Work(search, hands, view, fail_fast, prepare)
             work.go()
-            employed.close()
+            employed.close()  # the answer may have the workers' memory
             found = read_answer(store)
             store.write_answer(found.ranking_columns(), found.file())
             return Result(found, folder, work.trained, time.perf_counter() - start)
@@ -239,6 +237,8 @@ def find_folder(sweep: str | Path | None, results: Path) -> Path:
         raise StoreError(
             f"{results / path} has only a range test, {RANGES}; lrsweep run SPEC makes the results that are reported"
         )
+    if (results / path / BESIDE).is_file():
+        raise StoreError(f"{results / path} has lost its {DATABASE}; lrsweep run SPEC trains its runs anew")
     known = sorted(path.parent.name for path in found)
-    hint = f"there are {', '.join(known)}" if known else "lrsweep run SPEC makes one"
+    hint = f"it holds {', '.join(known)}" if known else "lrsweep run SPEC makes one"
     raise StoreError(f"{results} holds no sweep {str(sweep)!r}; {hint}")

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 else:  # NumPy takes as long to import as all else that a command needs to refuse or to help
     Array = Any
 Scalar = float | int | str | bool
+Say = Callable[[str], object]
+"""Is told a line for the user."""
+
 Task = Literal["classification", "regression"]
 
 MAX_RUNS = 10_000
@@ -68,6 +72,10 @@ class Choice:
     def __str__(self) -> str:
         inside = ", ".join(f"{key}={value}" for key, value in self.settings)
         return f"{self.name}({inside})" if inside else self.name
+
+
+def silent(_: str) -> None:
+    """A `Say` for callers to whom nobody listens."""
 
 
 def written(number: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +59,8 @@ def views(folder: Path) -> dict[str, bytes]:
 
 def content(path: Path) -> list[list[Any]]:
     """All that a database says."""
-    with closing_connection(path) as database:
+    with connect(path, "rw") as database:
         return [database.execute(query).fetchall() for query in QUERIES]
-
-
-def closing_connection(path: Path) -> closing[Any]:
-    """A connection to a database that is there."""
-    return connect(path, "rw")
 
 
 def database(spec: Path) -> Path:

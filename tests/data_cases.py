@@ -62,6 +62,10 @@ CSV: dict[str, tuple[bytes, str]] = {
     "null": (table(b=once("null")), "has missing values in b (1), written 'null'"),
     "a blank among numbers": (table(b=once(" ")), "has missing values in b (1)"),
     "a blank among words": (table(b=once("  ", "red")), "has missing values in b (1)"),
+    "a blank among words, and an empty number": (
+        table(a=once(""), b=once(" ", "red")),
+        "has missing values in a (1), b (1); fill",
+    ),
     "a question mark among numbers": (table(b=once("?")), "column b is text, though most of it is numbers, because of"),
     "a dash among numbers": (table(b=once("-")), "because of '-'; write numbers as in 1234.5 and fill in what is"),
     "a missing target": (table(y=["", *of([0, 1], ROWS - 1)]), "has missing values in y (1)"),
@@ -82,6 +86,7 @@ CSV: dict[str, tuple[bytes, str]] = {
     "decimal commas": (table(b=numbered('"{},5"')), "column b is text, though most of it is numbers, because of '0,5'"),
     "thousands apart": (table(b=once('"1,000"', '"2,000,000.5"')), "because of '1,000', '2,000,000.5'; write numbers"),
     "per cent": (table(b=numbered("{}%")), "column b is text, though most of it is numbers"),
+    "prices": (table(b=numbered("${}.50")), "column b is text, though most of it is numbers, because of '$0.50'"),
     "nearly numbers": (
         table(b=["x", *numbered("{}", ROWS - 1)]),
         "column b is text, though most of it is numbers, because",

@@ -379,6 +379,8 @@ def check_answer(case: Case, phase: str) -> None:
         assert path.read_bytes().endswith(b"\n"), (path, phase)
     with suppress(StoreError):
         sweep.report(case.folder, results=case.folder.parent)
+        return
+    assert not stored(case.folder), f"{phase}: runs are stored, and the report is refused"
 
 
 def check_end(case: Case) -> None:

@@ -56,12 +56,12 @@ def test_init_writes_a_file_that_loads_and_will_not_overwrite_it(spec: Path) -> 
     assert Path("new.yaml").read_text() == template()
     assert load_spec(Path("new.yaml")).name == "new"
     assert "Next: lrsweep plan new.yaml" in said
-    _, said = lrsweep("init", "new.yaml", code=3)
+    _, said = lrsweep("init", "new.yaml", code=2)
     assert said == "lrsweep: new.yaml exists already; name another file, or remove it first\n"
 
 
 def test_init_says_where_it_cannot_write(spec: Path) -> None:
-    _, said = lrsweep("init", "no/such/folder.yaml", code=3)
+    _, said = lrsweep("init", "no/such/folder.yaml", code=2)
     assert said.startswith("lrsweep: no/such/folder.yaml cannot be written")
 
 
@@ -153,9 +153,15 @@ def test_what_nobody_foresaw_is_one_line_too(spec: Path, monkeypatch: pytest.Mon
 
 
 def test_after_a_report_of_an_unfinished_sweep_comes_the_rest_with_the_same_overrides(spec: Path) -> None:
-    lrsweep("run", "small.yaml", "-o", "width=2,3", "--time-limit", "0")
+    shown, _ = lrsweep("run", "small.yaml", "-o", "width=2,3", "--time-limit", "0")
+    assert "none trained now" in shown.splitlines()[0]
     _, said = lrsweep("report", "small")
     assert said == "Next: lrsweep run small.yaml -o width=2,3\n"
+
+
+def test_the_next_command_allows_as_many_runs(spec: Path) -> None:
+    _, said = lrsweep("plan", "small.yaml", "--max-runs", "20000")
+    assert said.endswith("Next: lrsweep run small.yaml --max-runs 20000\n")
 
 
 def test_json_refuses_what_shapes_the_summary(spec: Path) -> None:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from lrsweep import finding, sweep
 from lrsweep.cli import app
-from lrsweep.store import DATABASE, Hold, Store, health, mend
+from lrsweep.store import DATABASE, Hold, Store, mend, mending, schema
 from lrsweep.store.health import DamagedError
 from lrsweep.store.salvage import whole_runs
 from lrsweep.store.schema import ROWS
@@ -199,7 +199,7 @@ def test_what_follows_a_database_does_not_matter(spec: Path) -> None:
 )
 def test_what_another_program_changes_is_found(spec: Path, change: str) -> None:
     """Of this SQLite's own integrity check knows nothing."""
-    with closing(health.connect(database(spec), "rw").thing) as other:
+    with closing(schema.connect(database(spec), "rw").thing) as other:
         other.execute(change)
         other.commit()
         assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -402,11 +402,11 @@ def test_a_row_that_was_made_to_mislead_is_no_whole_run(tmp_path: Path) -> None:
     path = tmp_path / DATABASE
     with closing(sqlite3.connect(path)) as other:
         other.text_factory = bytes
-        columns = ", ".join(health.ROWS["runs"])
+        columns = ", ".join(schema.ROWS["runs"])
         [row] = other.execute(f"SELECT {columns} FROM runs WHERE run_id = 'r2'").fetchall()  # noqa: S608
         other.execute(
             "UPDATE runs SET reason = CAST(x'ff' AS TEXT), checksum = ? WHERE run_id = 'r2'",
-            [health.seal(*row[:3], b"\xff", *row[4:])],
+            [schema.seal(*row[:3], b"\xff", *row[4:])],
         )
         other.commit()
     assert [run_id for run_id, *_ in whole_runs(path)] == ["r1"]
@@ -428,10 +428,10 @@ def test_the_later_of_two_rows_of_a_run_is_recovered(spec: Path) -> None:
     finished, *_ = rows
     failed = (*finished[:2], "failed", "once", *finished[4:8])
     for order in ([failed, finished], [finished, failed]):
-        found = [(*row[:8], health.seal(*row[:8])) for row in order]
+        found = [(*row[:8], schema.seal(*row[:8])) for row in order]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(health, "whole_runs", lambda _, found=found: iter(found))
-            assert health.keep_whole_runs(database(spec), spec.parent / "new.db") == 1
+            patch.setattr(mending, "whole_runs", lambda _, found=found: iter(found))
+            assert mending.keep_whole_runs(database(spec), spec.parent / "new.db") == 1
         assert content(spec.parent / "new.db")[2] == [finished]
         (spec.parent / "new.db").unlink()
 
@@ -536,18 +536,18 @@ def test_recovering_that_is_broken_off_can_be_begun_again(
     right = content(database(spec))[2]
     in_the_first_page(database(spec))
     in_the_header(folder / "sample" / DATABASE)
-    real, calls = getattr(health, broken), iter(range(1, 99))
+    real, calls = getattr(mending, broken), iter(range(1, 99))
 
     def breaking(*given: object) -> object:
         if next(calls) == at:
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(health, broken, breaking)
+    monkeypatch.setattr(mending, broken, breaking)
     with pytest.raises(KeyboardInterrupt):
         recover(spec)
     assert not [*folder.rglob("*.tmp")]
-    monkeypatch.setattr(health, broken, real)
+    monkeypatch.setattr(mending, broken, real)
     recover(spec)
     assert content(database(spec))[2] == right
     with Store.open(folder / "sample"):

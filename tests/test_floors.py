@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +89,12 @@ def test_imports_go_down(path: Path) -> None:
 
 def test_every_module_has_a_floor() -> None:
     assert {house(path) for path in FILES} == set(FLOOR)
+
+
+def test_the_readme_shows_the_floors() -> None:
+    developers = (PACKAGE.parent / "README.md").read_text().partition("## For developers")[2]
+    shown = [{*re.findall("`(.*?)`", row)} for row in re.findall(r"^\| (`.*?) \|", developers, re.MULTILINE)]
+    assert shown == [floor - {"__init__"} for floor in reversed(FLOORS)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

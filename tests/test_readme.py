@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from lrsweep.cli import app
 from lrsweep.plan import make_plan
@@ -91,5 +92,7 @@ def test_the_options_of_dask_in_the_readme_exist(what: str) -> None:
 def test_the_readme_names_every_command_option_and_key() -> None:
     commands = [info.name or info.callback.__name__ for info in app.registered_commands if info.callback]
     missing = [f"lrsweep {command}" for command in commands if f"`lrsweep {command}" not in README]
+    options = {option for one in get_command(app).commands.values() for each in one.params for option in each.opts}
+    missing += sorted(option for option in options - {"--override"} if option.startswith("--") and option not in README)
     missing += [key for key in FIELDS if f"`{key}`" not in README]
     assert not missing

@@ -194,9 +194,9 @@ def test_what_was_written_is_the_next_command_and_overrides_are_told(folder: Pat
 def test_a_file_that_is_there_stays(folder: Path) -> None:
     Path("old.yaml").write_text(TEXT)
     Path("new.yaml").write_text("mine")
-    assert "new.yaml exists already" in find("--write", "new.yaml", code=3)
+    assert "new.yaml exists already" in find("--write", "new.yaml", code=2)
     Path("link.yaml").symlink_to("nowhere")
-    assert "link.yaml exists already" in find("--write", "link.yaml", code=3)
+    assert "link.yaml exists already" in find("--write", "link.yaml", code=2)
     assert Path("new.yaml").read_text() == "mine"
 
 

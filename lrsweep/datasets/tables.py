@@ -41,8 +41,10 @@ Table = tuple[Array, Array]
 """`x` (N, …) and `y` (N,), numbers or (y only) text: what every reader returns."""
 
 DIGITS = r"(\d+|\d{1,3}(?P<gap>[,' ])\d{3}((?P=gap)\d{3})*|\d{1,3}(\.\d{3})+(?=,))"
-NUMBER = re.compile(rf"\s*[-+]?({DIGITS}([.,]\d*)?|\.\d+)(e[-+]?\d+)?\s*%?\s*", re.IGNORECASE | re.ASCII)
-"""A number as people and programs write it: with thousands apart, a decimal comma, a percent sign."""
+NUMBER = re.compile(
+    rf"\s*[-+]?[$€£¥]?\s*({DIGITS}([.,]\d*)?|\.\d+)(e[-+]?\d+)?\s*[%$€£¥]?\s*", re.IGNORECASE | re.ASCII
+)
+"""A number as people and programs write it: with thousands apart, a decimal comma, a percent sign, a currency's."""
 
 
 def from_frame(frame: pd.DataFrame, target: str, marks: Callable[[list[int]], list[str]] = lambda _: []) -> Table:
@@ -75,7 +77,7 @@ def numbers_and_text(frame: pd.DataFrame, marks: Callable[[list[int]], list[str]
     numbers = (frame if all(plain) else frame.loc[:, plain]).to_numpy(np.float64)
     counts = iter(np.isnan(numbers).sum(axis=0).tolist())
     columns = [*zip(frame.columns, plain, strict=True)]
-    missing = [next(counts) if is_plain else frame[name].isna().sum() for name, is_plain in columns]
+    missing = [next(counts) if is_plain else absent(frame[name]) for name, is_plain in columns]
     if found := [i for i, count in enumerate(missing) if count]:
         refuse("missing", frame.columns, missing, marks(found))
     check_values(numbers, list(frame.columns[plain]))
@@ -94,6 +96,11 @@ def refuse_long(what: str, values: Array) -> None:
             f"{what} has whole numbers beyond {LARGEST_WHOLE:,}, which lose digits; "
             "drop it if it names rows, or make its numbers smaller"
         )
+
+
+def absent(column: pd.Series) -> int:
+    """How many values of a column are missing, or blank."""
+    return int((column.isna() | (column.astype(str).str.strip() == "")).sum())
 
 
 def column_values(column: pd.Series, name: str) -> Array:
@@ -116,9 +123,8 @@ def column_values(column: pd.Series, name: str) -> Array:
 
 
 def refuse_half_numbers(values: Array, name: str) -> None:
-    """Raises DataError where text (N,) has empty cells, or where it is numbers beside a mark for missing ones."""
+    """Raises DataError where text (N,) is numbers, beside a mark for missing ones or not as Python writes them."""
     different, counts = np.unique(values, return_counts=True)
-    refuse("missing", [name], [counts[[not value.strip() for value in different]].sum()])
     like = np.array([NUMBER.fullmatch(value) is not None for value in different], dtype=bool)
     if 2 * counts[like].sum() < len(values):
         return

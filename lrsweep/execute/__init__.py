@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lrsweep.execute.training import Stream, data_for, one_blas_thread, singles, train_here
 from lrsweep.execute.workers import Pool
-from lrsweep.vocabulary import Stack
+from lrsweep.vocabulary import Say, Stack, silent
 
 __all__ = ["Crew", "Stream", "crew", "data_for", "execute", "one_blas_thread", "singles"]
 
@@ -33,7 +33,7 @@ def execute(
 
 @dataclass(frozen=True)
 class Crew:
-    """What trains stacks: called with them, it does so. `size` tells how many it trains at a time."""
+    """What trains stacks: called with them, it does so. `size` is how many processes or threads train (0: this one)."""
 
     train: Callable[[Sequence[Stack]], Stream]
     size: Callable[[], int]
@@ -49,7 +49,7 @@ def crew(
     deadline: float | None = None,
     meanwhile: Callable[[], object] | None = None,
     cluster: str | None = None,
-    say: Callable[[str], object] = lambda _: None,
+    say: Say = silent,
 ) -> Iterator[Crew]:
     """What trains stacks in several goes, one after the other; `workers` 0 means in this process.
 

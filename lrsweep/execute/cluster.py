@@ -9,7 +9,6 @@ All that is put into the cluster belongs to this process's client: the scheduler
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -17,13 +16,11 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from lrsweep import datasets
 from lrsweep.execute.connection import ANSWER_SECONDS, within
-from lrsweep.execute.remote import Delivered, Unwanted, arrived, inventory, train_there
-from lrsweep.execute.training import AGAIN, KEPT, Stream, left, singles, unfinished
-from lrsweep.vocabulary import CRASHED, LrsweepError, Outcome, Stack, UsageError
+from lrsweep.execute.delivery import Arriving, Delivery
+from lrsweep.execute.remote import Unwanted, inventory, train_there
+from lrsweep.execute.training import AGAIN, Stream, left, singles, unfinished
+from lrsweep.vocabulary import CRASHED, LrsweepError, Outcome, Say, Stack, UsageError
 
 if TYPE_CHECKING:
     import distributed
@@ -50,9 +47,6 @@ GUILTY = (
 
 Found = TypeVar("Found")
 
-Arriving = dict[str, "asyncio.Future[distributed.Future]"]
-"""Datasets by their fingerprints, there or on their way."""
-
 
 @dataclass(eq=False)
 class Errand:
@@ -71,12 +65,13 @@ class Worker:
     threads: int
     hands: dict[Future[list[Outcome]], Errand] = field(default_factory=dict)
     data: Arriving = field(default_factory=dict)
-    failures: list[BaseException | None] = field(default_factory=list)
+    failures: set[BaseException | None] = field(default_factory=set)
 
     def has_room(self, errand: Errand) -> bool:
-        """Whether it may have one more in hand: runs whose worker died have no queue, and at last one to themselves.
+        """Whether one more stack may be sent here.
 
-        So a run that dies alone and again is the guilty one.
+        At a first attempt a worker has a stack for each thread and QUEUED more, at a second, after a worker died with
+        it, one for each thread, from the third on that stack alone: what kills a worker alone is the guilty run.
         """
         attempt = max([errand.attempt, *(other.attempt for other in self.hands.values())])
         most = {1: self.threads + QUEUED, 2: self.threads}.get(attempt, 1)
@@ -91,13 +86,13 @@ class Cluster:
         client: distributed.Client,
         deadline: float | None,
         meanwhile: Callable[[], object] | None,
-        say: Callable[[str], object],
+        say: Say,
     ) -> None:
         self.client, self.deadline, self.meanwhile, self.say = client, deadline, meanwhile, say
         self.address = client.scheduler.address
         self.workers: dict[str, Worker] = {}
         self.waiting: deque[Errand] = deque()
-        self.data: Arriving = {}
+        self.delivery = Delivery(client)
         self.threads: dict[str, int] = {}
         self.asked: dict[str, Future[dict[str, str] | Exception]] = {}
         self.refused: set[str] = set()
@@ -129,7 +124,7 @@ class Cluster:
             self.retired.add(about["worker"])
 
     def look_round(self) -> list[Outcome]:
-        """Takes note of who came and who went; outcomes are of those who died with runs that died before."""
+        """Takes note of who came and who went, and returns the outcomes of runs that crashed with those who went."""
         self.hear_newcomers()
         if time.monotonic() < self.due:
             return []
@@ -202,12 +197,12 @@ class Cluster:
             raise self.lost()
 
     def lost(self, error: BaseException | None = None) -> LrsweepError:
-        """What there is to say when the scheduler does not answer any more."""
+        """The error for a scheduler that no longer answers."""
         how = "does not answer" if isinstance(error, TimeoutError) else "is gone"
         return LrsweepError(f"the scheduler {self.address} {how}; finished runs are kept; the same command goes on")
 
     def unable(self, worker: Worker, error: BaseException | None) -> LrsweepError:
-        """What there is to say when a worker lives and does not what it is asked to."""
+        """The error for a worker that is alive and cannot train."""
         told = f"{type(error).__name__}: {error}"
         return LrsweepError(f"worker {worker.address} cannot train ({told}); finished runs are kept; mend or stop it")
 
@@ -291,8 +286,8 @@ class Cluster:
             outcomes = self.bury(worker)
         except Undelivered as error:
             self.check_connection()
-            worker.failures.append(error.__cause__)
-            if len({*map(id, worker.failures)}) > MOST_FAILURES:  # several errands wait for one delivery
+            worker.failures.add(error.__cause__)
+            if len(worker.failures) > MOST_FAILURES:  # several errands wait for one delivery
                 raise self.unable(worker, error.__cause__) from error
             self.waiting.appendleft(worker.hands.pop(future))
             outcomes, self.due = [], 0.0
@@ -338,7 +333,7 @@ class Cluster:
         """Has a worker train a stack, with all that it needs for that."""
         here: dict[str, Any] = {"workers": [worker.address], "pure": False}
         try:
-            delivered = await self.deliver(worker, errand.stack.fingerprint)
+            delivered = await self.delivery.to(worker.address, worker.data, errand.stack.fingerprint)
             stack = await self.client.scatter(errand.stack, workers=[worker.address], hash=False)
         except Exception as error:  # whatever is wrong with the worker is seen at the next look
             raise Undelivered from error
@@ -350,52 +345,9 @@ class Cluster:
             told.release()
         return outcomes
 
-    async def deliver(self, worker: Worker, fingerprint: str) -> distributed.Future:
-        """A worker's copy of a dataset, brought there if need be."""
-        return await once(worker.data, fingerprint, functools.partial(self.bring, worker, fingerprint))
-
-    async def bring(self, worker: Worker, fingerprint: str) -> distributed.Future:
-        """Brings a worker its copy of a dataset, from any other that has it."""
-        here: dict[str, Any] = {"workers": [worker.address], "pure": False}
-        raw = await once(self.data, fingerprint, functools.partial(self.upload, worker, fingerprint))
-        known = self.data.get(fingerprint)
-        try:
-            delivered = self.client.submit(Delivered, raw, **here)
-            await self.client.submit(arrived, delivered, **here)
-        except Exception:
-            if known and self.data.get(fingerprint) is known:  # who had it last is gone: it is brought anew
-                del self.data[fingerprint]
-            raise
-        return delivered
-
-    async def upload(self, worker: Worker, fingerprint: str) -> distributed.Future:
-        """Brings a dataset into the cluster, to the first worker that needs it."""
-        raw = datasets.cached(fingerprint)
-        raw = replace(raw, x=np.asarray(raw.x), y=np.asarray(raw.y))  # of the file that the arrays are mapped from
-        return await self.client.scatter(raw, workers=[worker.address], hash=False)
-
 
 class Undelivered(Exception):
     """A worker did not get what it needs; it has begun nothing."""
-
-
-async def once(known: Arriving, fingerprint: str, bring: Callable[[], Coroutine[Any, Any, distributed.Future]]) -> Any:
-    """What is known of a dataset, brought if need be; no more than KEPT are known, the oldest goes.
-
-    Several may wait for it at once, and whoever is cancelled does not cancel it for the others. What failed is known no
-    more: who asks next has it brought anew.
-    """
-
-    def forget(task: asyncio.Future[distributed.Future]) -> None:
-        if (task.cancelled() or task.exception()) and known.get(fingerprint) is task:
-            del known[fingerprint]
-
-    if fingerprint not in known:
-        while len(known) >= KEPT:
-            del known[next(iter(known))]
-        known[fingerprint] = asyncio.ensure_future(bring())
-        known[fingerprint].add_done_callback(forget)
-    return await asyncio.shield(known[fingerprint])
 
 
 def failed(future: Future[list[Outcome]]) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
-from lrsweep.vocabulary import UsageError
+from lrsweep.vocabulary import Say, UsageError, silent
 
 if TYPE_CHECKING:
     import distributed
@@ -44,7 +44,7 @@ class Silent(UsageError):
 
 
 @contextlib.contextmanager
-def connected(address: str, say: Callable[[str], object] = lambda _: None) -> Iterator[distributed.Client]:
+def connected(address: str, say: Say = silent) -> Iterator[distributed.Client]:
     """A client of the cluster at an address. Raises UsageError where there is none."""
     check_address(address)
     with quiet():
@@ -82,7 +82,7 @@ def check_address(address: str) -> None:
             raise UsageError(f"--cluster {address} {NO_TLS}")
 
 
-def reached(address: str, say: Callable[[str], object]) -> distributed.Client:
+def reached(address: str, say: Say) -> distributed.Client:
     """A client of the scheduler at an address, which may have been started at the same moment."""
     with contextlib.suppress(Silent):
         return attempted(address, ANSWER_SECONDS)
@@ -95,7 +95,7 @@ def attempted(address: str, seconds: float) -> distributed.Client:
     from distributed import Client
 
     start = time.monotonic()
-    client = Client.__new__(Client)
+    client = Client.__new__(Client)  # apart from its beginning, which may hang: its status can be set even then
     begin = functools.partial(client.__init__, address, timeout=seconds, set_as_default=False)
     try:
         within(seconds + SPARE_SECONDS, begin)
@@ -107,7 +107,8 @@ def attempted(address: str, seconds: float) -> distributed.Client:
         why = re.sub(r"^in <.*?>: ", "", told) or f"waited {seconds} s"  # which names an object of Dask's
         kind = UsageError if time.monotonic() < start + seconds else Silent  # Dask tries again what may yet become
         raise kind(
-            f"--cluster {address}: no scheduler answers there ({why}); start one with `dask scheduler`"
+            f"--cluster {address}: no scheduler answers there ({why}); start one with `dask scheduler`, or mend the "
+            "address (tls:// where it speaks TLS)"
         ) from error
     return client
 

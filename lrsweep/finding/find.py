@@ -20,7 +20,7 @@ from lrsweep.plan import Plan
 from lrsweep.plan.mistakes import misfits
 from lrsweep.spec import Rates, Spec, load_spec
 from lrsweep.spec.drafts import MOST_RUNS
-from lrsweep.store import check_room, make_room, read_ranges, write_ranges
+from lrsweep.store import check_ranges_writable, make_folder, read_ranges, write_ranges
 from lrsweep.vocabulary import MAX_RUNS, UsageError
 
 if TYPE_CHECKING:
@@ -117,12 +117,12 @@ def find(
     spec = spec_of(Path(path), overrides, seeds)
     check_number(spec, max_runs)
     folder, target = Path(results) / spec.name, Path(write) if write is not None else None
-    check_room(folder)
+    check_ranges_writable(folder)
     if target is not None:
         check_target(spec, target)
     plan = without_rates(spec)
     check_ends(plan, low, high)
-    make_room(folder)
+    make_folder(folder)
     found = cases(plan, layers)
     counter = Counter(watch)
     rates = exponential(low, high, steps)

@@ -236,7 +236,7 @@ def headline(answer: Answer, seconds: float | None, trained: int | None) -> list
         data += f", {'all' if rows == [whole] else used} {whole:,} training rows"
     runs = many(total, "run")
     if trained == 0:
-        runs += ", none left to train"
+        runs += ", none trained now" if answer.counts["new"] else ", none left to train"
     elif seconds is not None:
         every = total - untrained(answer.runs)
         runs += f"{f', {trained:,} trained now' if trained not in (None, every) else ''} in {words.duration(seconds)}"

@@ -82,7 +82,12 @@ class Problems:
             value = rule.check.validate_python(value)
         except ValidationError as error:
             words = rule.sentence or phrase(error, example=rule.example)
-            self.add(node, f"{label}: {shown(value)} {words}")
+            if value is not None:
+                self.add(node, f"{label}: {shown(value)} {words}")
+            elif rule.choices:
+                self.unknown(label, node, value, rule.choices)
+            else:
+                self.add(node, f"{label}: has no value; it {words}")
             return None
         if rule.choices and value not in rule.choices:
             self.unknown(label, node, value, rule.choices)
@@ -92,8 +97,9 @@ class Problems:
     def unknown(self, label: str, node: Node, name: Any, choices: Iterable[str], others: Iterable[str] = ()) -> None:
         """Refuses a name that is none of the choices; `others` are told as well, but are no names."""
         names = list(choices)
-        hint = self.hint(str(name), names)
-        self.add(node, f"{label}: {shown(name)} is unknown; choose from {', '.join([*names, *others])}{hint}")
+        hint = self.hint(str(name), names) if name is not None else ""
+        what = "has no value" if name is None else f"{shown(name)} is unknown"
+        self.add(node, f"{label}: {what}; choose from {', '.join([*names, *others])}{hint}")
 
     def hint(self, word: str, choices: Iterable[str]) -> str:
         """`; did you mean width?`, or nothing."""

@@ -53,7 +53,8 @@ def source_of(path: Path) -> bytes:
 
     It is asked for again while a sweep goes on, and nobody may ever write to a pipe: it has to be an ordinary file.
     """
-    remedy = f"name a sweep file, or write one: lrsweep init {quoted(path.name or 'sweep.yaml')}"
+    name = "sweep.yaml" if path.is_dir() else path.name
+    remedy = f"name a sweep file, or write one: lrsweep init {quoted(name)}"
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}; {remedy}")

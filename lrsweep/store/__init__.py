@@ -1,19 +1,20 @@
 """Results: the database, which is the truth, its CSV views, and the folder that holds them."""
 
-from lrsweep.store.database import PAGE, NoResultsError, Say, Store, check_writable, curves_of, silent
+from lrsweep.store.database import NoResultsError, Store, curves_of
+from lrsweep.store.files import PAGE, check_writable
 from lrsweep.store.folder import (
     check_folder,
     check_new,
     check_place,
     is_backup,
-    next_backup,
     replaceable,
     write_file,
     write_new,
 )
-from lrsweep.store.health import BESIDE, mend
+from lrsweep.store.health import BESIDE
 from lrsweep.store.hold import Hold
-from lrsweep.store.ranges import check_room, make_room, read_ranges, write_ranges
+from lrsweep.store.mending import mend
+from lrsweep.store.ranges import RANGES, check_ranges_writable, make_folder, read_ranges, write_ranges
 from lrsweep.store.schema import DATABASE, SAMPLE
 from lrsweep.store.trouble import ANOTHER, explained, present
 
@@ -22,26 +23,24 @@ __all__ = [
     "BESIDE",
     "DATABASE",
     "PAGE",
+    "RANGES",
     "SAMPLE",
     "Hold",
     "NoResultsError",
-    "Say",
     "Store",
     "check_folder",
     "check_new",
     "check_place",
-    "check_room",
+    "check_ranges_writable",
     "check_writable",
     "curves_of",
     "explained",
     "is_backup",
-    "make_room",
+    "make_folder",
     "mend",
-    "next_backup",
     "present",
     "read_ranges",
     "replaceable",
-    "silent",
     "write_file",
     "write_new",
     "write_ranges",

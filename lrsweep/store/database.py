@@ -7,21 +7,18 @@ any number may read meanwhile. The rollback journal rather than WAL, so that net
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-import stat
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from lrsweep.store.folder import check_folder, real, write_file
+from lrsweep.store.files import ANSWER, ELIMINATION, remove_leftovers
+from lrsweep.store.folder import real, write_file
 from lrsweep.store.health import check, check_file, sound
-from lrsweep.store.hold import LOCK, Hold
-from lrsweep.store.ranges import RAMPS, RANGES
+from lrsweep.store.hold import Hold
 from lrsweep.store.schema import DATABASE, connect, is_new, seal, upgrade
 from lrsweep.store.tables import (
     Columns,
@@ -45,34 +42,18 @@ from lrsweep.vocabulary import (
     STOPPED,
     Array,
     Outcome,
+    Say,
     Scalar,
     StoreError,
     json_text,
+    silent,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE, ELIMINATION = "report.html", "elimination.csv"
-
 LARGE = 20_000_000
 """Bytes of a database whose views take about a second: they came at 15 to 30 million a second."""
-
-ANSWER = ("ranking.csv", "recommendation.json", PAGE)
-"""Views of all runs together, which say something wrong as soon as there is one run more."""
-
-OPENED = (DATABASE, f"{DATABASE}-journal", LOCK)
-REPLACED = ("runs.csv", "curves.csv", "timings.csv", ELIMINATION, *ANSWER, "spec.yaml", "provenance.json")
-"""What a sweep writes: the files that it opens, and those that new ones take the place of."""
-
-OLD = 3600
-"""Seconds after which nobody is still writing a file."""
-
-ANYBODYS = (PAGE, RANGES, RAMPS)
-"""What is written without holding the folder."""
-
-LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (DATABASE, *REPLACED, *ANYBODYS)))})\.[0-9a-f]{{8}}\.tmp")
-"""The temporary files of `write_file` and `mend`, and what they were to become."""
 
 PLANNED = "SELECT run_id, status, reason, settings, metrics FROM planned ORDER BY position"
 STALE = "SELECT run_id, status, reason, settings, metrics FROM stale ORDER BY run_id"
@@ -94,13 +75,6 @@ WHERE run_id = :run_id
 """
 
 META = "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?1, ?2, seal(?1, ?2))"
-
-
-Say = Callable[[str], None]
-
-
-def silent(_: str) -> None:
-    """Where nobody looks on."""
 
 
 class NoResultsError(StoreError):
@@ -141,7 +115,7 @@ class Store:
             if hold is None:
                 resources.enter_context(Hold(folder))
             with explained(folder):
-                _remove_leftovers(folder)
+                remove_leftovers(folder)
             with explained(path):
                 if path.exists():
                     check_file(path)
@@ -158,7 +132,8 @@ class Store:
         """Open a folder to read it, whether or not another process writes it; `checked` if it was a moment ago."""
         path = folder / DATABASE
         with ExitStack() as resources, explained(path):
-            none = NoResultsError(f"{folder} holds no results (no {DATABASE} in it); `lrsweep run` makes them")
+            why = f"nothing is in its {DATABASE}" if path.exists() else f"no {DATABASE} in it"
+            none = NoResultsError(f"{folder} holds no results ({why}); `lrsweep run` makes them")
             if not path.exists():
                 raise none
             check_file(path)
@@ -219,8 +194,8 @@ class Store:
     def others(self) -> int:
         """How many stored runs are by other training code."""
         with explained(self._path):
-            [count] = self._database.execute("SELECT count(*) FROM runs WHERE numerics != ?", [NUMERICS]).fetchone()
-            return int(count)
+            [n_runs] = self._database.execute("SELECT count(*) FROM runs WHERE numerics != ?", [NUMERICS]).fetchone()
+            return int(n_runs)
 
     def reasons(self) -> dict[str, str]:
         """run_id → reason of every run that is stopped."""
@@ -335,9 +310,8 @@ class Store:
             found = [(run_id, curve) for run_id, curve in each if len(curve)]
             columns = self._curve_columns()
         every = np.concatenate([curve for _, curve in found] or [np.empty((0, len(columns)))])
-        frame = pd.DataFrame(
-            every[:, 2:], columns=columns[2:], copy=False
-        )  # as it lies: of a million rows, each counts
+        # Not copied: a million rows are there only once.
+        frame = pd.DataFrame(every[:, 2:], columns=columns[2:], copy=False)
         lengths = [len(curve) for _, curve in found]
         run_id = pd.Series([run_id for run_id, _ in found], dtype=str).repeat(lengths).reset_index(drop=True)
         frame.insert(0, "run_id", run_id)
@@ -425,22 +399,6 @@ def curves_of(folder: Path, run_ids: Sequence[str]) -> pd.DataFrame:
     """The curves of runs; for each call the folder is opened anew, so that a sweep can write it in between."""
     with Store.open(folder, checked=True) as store:
         return store.curves(run_ids)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise StoreError where a sweep could not write its results, before anything takes time. Makes nothing."""
-    check_folder(folder, OPENED, REPLACED)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed writers left. Only who holds the folder writes views; the rest, anybody: a young one stays."""
-    for path in folder.iterdir():
-        if leftover := LEFTOVER.fullmatch(path.name):
-            with suppress(FileNotFoundError):  # whoever wrote it has put it in its place meanwhile
-                found = path.lstat()
-                over = leftover[1] not in ANYBODYS or found.st_mtime < time.time() - OLD
-                if over and stat.S_ISREG(found.st_mode):
-                    path.unlink()
 
 
 def _frame(columns: Columns) -> pd.DataFrame:

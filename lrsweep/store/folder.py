@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from lrsweep.store.trouble import ELSEWHERE, explained
-from lrsweep.vocabulary import StoreError
+from lrsweep.vocabulary import StoreError, UsageError
 
 
 def check_folder(
@@ -20,8 +20,8 @@ def check_folder(
 ) -> None:
     """Raise StoreError where a results folder could not be written, before anything takes time. Makes nothing.
 
-    It has files that are opened to be written and such that new ones replace. What only trying can tell, as that the
-    disk is full, is told when the folder is opened.
+    `opened` are names of files in it that are written in place, `replaced` of those that new files take the place of.
+    What only trying can tell, as that the disk is full, is told when the folder is opened.
     """
     place = check_place(folder, elsewhere)
     with explained(folder, elsewhere):
@@ -80,7 +80,7 @@ def write_file(path: Path, content: bytes | Iterable[str], elsewhere: str = ELSE
 
 
 def write_new(path: Path, text: str, elsewhere: str) -> None:
-    """Write a file that must not be there yet, whole or not at all. Raises StoreError."""
+    """Write a file that must not be there yet, whole or not at all. Raises UsageError, and StoreError of the disk."""
     check_new(path, elsewhere)
     try:
         write_file(path, text.encode(), elsewhere)
@@ -91,13 +91,13 @@ def write_new(path: Path, text: str, elsewhere: str) -> None:
 
 
 def check_new(path: Path, elsewhere: str) -> None:
-    """Raise StoreError where a new file could not be written, before anything takes time."""
+    """Raise UsageError where no new file can be, StoreError where it could not be written, before it takes time."""
     if os.path.lexists(path):
-        raise StoreError(f"{path} exists already; name another file, or remove it first")
+        raise UsageError(f"{path} exists already; name another file, or remove it first")
     check_folder(path.parent, elsewhere=elsewhere)
     if not path.parent.is_dir():
         lack = f"{path.parent} does not exist; make that folder"
-        raise StoreError(f"{path} cannot be written: {lack}, or name {elsewhere}")
+        raise UsageError(f"{path} cannot be written: {lack}, or name {elsewhere}")
 
 
 def real(path: Path) -> Path:

@@ -1,18 +1,15 @@
-"""Whether a database is whole, what can still be had of one that is not, and how a sweep goes on with that."""
+"""Whether a database is whole, and what can still be had of one that is not."""
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lrsweep.store.folder import check_replaceable, next_backup, put_in_place
+from lrsweep.store.folder import check_replaceable
 from lrsweep.store.salvage import whole_runs
 from lrsweep.store.schema import (
     APPLICATION,
@@ -20,17 +17,15 @@ from lrsweep.store.schema import (
     KINDS,
     MOST_STEPS,
     ROWS,
-    SAMPLE,
     connect,
     format_of,
     is_new,
     layout,
     layout_of,
     seal,
-    upgrade,
 )
 from lrsweep.store.trouble import explained
-from lrsweep.vocabulary import CURVE_COLUMNS, DIVERGED, FINISHED, StoreError
+from lrsweep.vocabulary import CURVE_COLUMNS, StoreError
 
 GONE_WRONG = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_FORMAT")
 """SQLite's names for what a damaged file gives rise to; its others are of the disk, or of other programs."""
@@ -39,11 +34,12 @@ JOURNALS = ((1, 1), (2, 2))
 """What bytes 18 and 19 of a database say of its journal: a rollback journal, as we have it, or a tool's WAL."""
 
 
-TOLD = {
+DAMAGE = {
     "meta": "what it tells of the sweep is not as it was stored",
     "plan": "its plan is not as it was stored",
     "runs": "a run in it is not as it was stored",
 }
+"""How a row of each table that fails its check is told."""
 
 JSON = ("settings", "metrics", "timing", "value")
 """Columns that are JSON."""
@@ -51,18 +47,8 @@ JSON = ("settings", "metrics", "timing", "value")
 BESIDE = "runs.csv"
 """A view that is never there before the database has something in it."""
 
-ENDED = (FINISHED, DIVERGED)
-"""What a run is for good; of two rows of a run, the one that is not so is the older one."""
-
-KEEP = f"""
-INSERT OR IGNORE INTO runs ({", ".join(ROWS["runs"])}, checksum) VALUES ({", ".join("?" * (len(ROWS["runs"]) + 1))})
-"""  # noqa: S608 -- the names are ours
-
-
 MOST_CITED = 80
 """Letters of what SQLite says."""
-
-STATUS = ROWS["runs"].index("status")
 
 ANEW = "lrsweep run SPEC --fresh starts anew, and keeps the old folder as NAME.bak-N"
 REMEDY = "lrsweep run SPEC --recover keeps these, trains the others again, and leaves the damaged folder as NAME.bak-N"
@@ -125,7 +111,7 @@ def check_rows(database: sqlite3.Connection, table: str, version: int) -> None:
         for row in database.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 -- the names are ours
             whole = plausible(columns, row) if version == 1 else seal(*row[:-1]) == row[-1]
             if not whole or tuple(map(type, row)) != kinds:
-                raise ValueError(TOLD[table])
+                raise ValueError(DAMAGE[table])
     finally:
         database.text_factory = before
 
@@ -189,77 +175,3 @@ def count(path: Path, table: str) -> int:
         [n_rows] = database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 -- the words are ours
         return int(n_rows)
     return 0
-
-
-def mend(folder: Path) -> list[str]:
-    """Put whole databases in place of damaged ones in a sweep's folder and its sample's, with all runs that are whole.
-
-    Whoever calls it holds the folder. The damaged one is kept as its next backup. Returns lines that say what was done.
-    What ends the process on the way leaves a database as it was, or recovered; between the two it may lack its journal,
-    which the backup has. Raises StoreError where nothing can be recovered.
-    """
-    with explained(folder):
-        found = [folder / DATABASE, folder / SAMPLE / DATABASE]
-        damaged = [path for path in found if path.exists() and is_damaged(path)]
-        if not damaged:
-            return [f"nothing in {folder} is damaged"]
-        made = {path: path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp") for path in damaged}
-        try:
-            kept = [keep_whole_runs(path, new) for path, new in made.items()]
-            if not any(kept):
-                raise DamagedError(f"{damaged[0]} is damaged, and no run in it can be read as it was stored; {ANEW}")
-            backup = next_backup(folder)
-            shutil.copytree(folder, backup, symlinks=True, ignore=ignored, copy_function=link_or_copy)
-            for path, new in made.items():
-                for journal in ("journal", "wal", "shm"):  # first: SQLite would put their pages into the new file
-                    path.with_name(f"{path.name}-{journal}").unlink(missing_ok=True)
-                put_in_place(new, path)
-        finally:
-            for new in made.values():
-                new.unlink(missing_ok=True)
-    told = [f"{path}: {n:,} runs recovered" for path, n in zip(damaged, kept, strict=True)]
-    return [*told, f"the damaged folder is kept as {backup}"]
-
-
-def is_damaged(path: Path) -> bool:
-    """Whether a database is damaged; raises StoreError where something else is wrong with it."""
-    try:
-        check_file(path)
-        with explained(path), connect(path, "rw") as database, sound(path):
-            if not is_new(database):
-                check(database, path, plan=True)
-    except DamagedError:
-        if written_as(path) == 1:
-            raise
-        return True
-    return False
-
-
-def keep_whole_runs(path: Path, new: Path) -> int:
-    """Make a new database with the runs of a damaged one that are whole, and return how many these are."""
-    with connect(new, "rwc") as database:
-        database.execute("PRAGMA journal_mode = MEMORY")  # who finds it half done removes it
-        upgrade(database, 0)
-        with database:
-            for ended in (True, False):
-                rows = (row for row in whole_runs(path) if (row[STATUS] in ENDED) is ended)
-                database.executemany(KEEP, rows)
-        [n_runs] = database.execute("SELECT count(*) FROM runs").fetchone()
-        return int(n_runs)
-
-
-def ignored(_: str, names: list[str]) -> list[str]:
-    """The files of a folder that its backup is without."""
-    return [name for name in names if name == ".lock" or name.endswith(".tmp")]
-
-
-def link_or_copy(source: str, target: str) -> None:
-    """Keep a file under another name as well, which takes no room where a new one then takes its place.
-
-    A database is copied: one that is whole goes on being written in its place, and its backup must not.
-    """
-    if Path(source).name != DATABASE:
-        with suppress(OSError):  # not every disk can
-            return os.link(source, target, follow_symlinks=False)
-    shutil.copy2(source, target, follow_symlinks=False)
-    return None

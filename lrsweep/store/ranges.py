@@ -29,16 +29,16 @@ NUMBERS = {"interval_low", "interval_high", "suggestion", "seed", "learning_rate
 Table = Mapping[str, Sequence[Scalar | None]]
 
 
-def check_room(folder: Path) -> None:
-    """Raises StoreError where the files could not be written, before anything takes time. Makes nothing.
+def check_ranges_writable(folder: Path) -> None:
+    """Raises StoreError where ranges.csv and ramps.csv could not be written, or a newer lrsweep wrote the folder.
 
-    Nor are they, where the folder is of a newer lrsweep.
+    Before anything takes time. Makes nothing.
     """
     check_folder(folder, replaced=NEEDED)
     refuse_newer(folder)
 
 
-def make_room(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Makes the folder, and raises StoreError where its disk takes no file."""
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)

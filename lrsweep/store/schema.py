@@ -116,7 +116,7 @@ def upgrade(database: sqlite3.Connection, version: int) -> None:
 
 
 def is_new(database: sqlite3.Connection) -> bool:
-    """Whether a database has nothing in it: it was killed before it had its tables. One that lost them has a number."""
+    """Whether a database has nothing in it: it was killed before it had its tables. One that lost them is marked."""
     marks = [database.execute(f"PRAGMA {mark}").fetchone()[0] for mark in ("application_id", "user_version")]
     return not any(marks) and not database.execute("SELECT 1 FROM sqlite_master").fetchone()
 

@@ -34,7 +34,7 @@ def explained(path: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """The same around rows that are read: a value that cannot be decoded is damage too."""
+    """Like `explained`, around rows that are read: a value that cannot be decoded is damage too."""
     try:
         with explained(path):
             yield

@@ -14,7 +14,8 @@ os.environ.update(ONE_THREAD)
 def main() -> None:
     """Runs the command line."""
     let_end("stopped")  # while it imports, and reads its arguments
-    make_up()
+    open_missing_streams()
+    forget_odd_size()
     from lrsweep.cli import app
     from lrsweep.ending import printing
 
@@ -25,16 +26,20 @@ def main() -> None:
         let_end()  # all is said
 
 
-def make_up() -> None:
-    """Makes up for what was left out: of stdin, stdout and stderr, and of the size of a terminal."""
+def open_missing_streams() -> None:
+    """Puts nothing where stdin, stdout or stderr were closed."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:  # else a file of ours gets this number next, and with it what C code and workers say
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def forget_odd_size() -> None:
+    """Forgets a size of the terminal that is none: COLUMNS is 0 where nobody knows it."""
     for name in ("COLUMNS", "LINES"):
         size = os.environ.get(name, "")
-        if not (size.isascii() and size.isdigit() and 0 < len(size.lstrip("0")) < 7):  # 0 where nobody knows
+        if not (size.isascii() and size.isdigit() and 0 < len(size.lstrip("0")) < 7):
             os.environ.pop(name, None)
 
 

@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from lrsweep import __version__
-from lrsweep.ending import command
+from lrsweep.ending import orderly
 from lrsweep.following import cluster_options, more_of, results_option, same_again
 from lrsweep.live import View, tell
-from lrsweep.vocabulary import MAX_RUNS, UsageError, json_text, plain, quoted
+from lrsweep.vocabulary import MAX_RUNS, RETRIED, UsageError, json_text, plain, quoted
 
 app = typer.Typer(
     name="lrsweep",
@@ -71,7 +71,7 @@ def main(
 
 
 @app.command()
-@command
+@orderly
 def init(
     file: Annotated[Path, typer.Argument(help="What to write.")] = Path("sweep.yaml"),
     quiet: Quiet = False,
@@ -86,7 +86,7 @@ def init(
 
 
 @app.command()
-@command
+@orderly
 def plan(
     spec: Spec,
     override: Override = None,
@@ -118,7 +118,7 @@ def plan(
 
 
 @app.command()
-@command
+@orderly
 def run(
     spec: Spec,
     override: Override = None,
@@ -181,13 +181,17 @@ def run(
     if result.answer.counts["new"]:
         again = same_again(spec, override or (), results, options=cluster_options(cluster), max_runs=max_runs)
         tell(f"Next, for the runs that are left: {again}", quiet)
+    elif any(result.answer.counts[status] for status in RETRIED):
+        options = [*cluster_options(cluster), "--retry-failed"]
+        again = same_again(spec, override or (), results, options=options, max_runs=max_runs)
+        tell(f"Next, once what made them fail is mended: {again}", quiet)
     else:
         tell(f"Next: {more_of(result.answer, results, unopened=html)}", quiet)
     raise typer.Exit(result.exit_code)
 
 
 @app.command()
-@command
+@orderly
 def report(
     sweeps: Annotated[
         list[str] | None,
@@ -242,7 +246,7 @@ def report(
 
 
 @app.command()
-@command
+@orderly
 def find(
     spec: Spec,
     override: Override = None,
@@ -304,7 +308,7 @@ def find(
 
 
 @app.command()
-@command
+@orderly
 def coordcheck(
     spec: Spec,
     override: Override = None,
@@ -338,7 +342,7 @@ def coordcheck(
 
 
 @app.command(name="list")
-@command
+@orderly
 def list_(
     what: Annotated[Registry, typer.Argument(help="What to list.", show_default=False)],
     draw: Annotated[bool, typer.Option("--draw", help="Draw the schedules.")] = False,
@@ -366,7 +370,7 @@ def list_(
 
 
 @app.command()
-@command
+@orderly
 def schema(quiet: Quiet = False, debug: Debug = False) -> None:
     """Print the JSON Schema of the sweep file."""
     from lrsweep.spec import json_schema

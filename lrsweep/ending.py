@@ -8,13 +8,14 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import typer
 
+from lrsweep.following import same_again
 from lrsweep.live import tell
 from lrsweep.signals import Ended, Ending
 from lrsweep.vocabulary import LrsweepError, SpecError, StoreError, plain
@@ -30,14 +31,16 @@ DISK = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
 LEFT = 128 + signal.SIGPIPE
 """The exit code of any program whose reader has left."""
 
-STOPPED = {"run": "stopped: finished runs are kept; the same command goes on"}
-AGAIN = "stopped; the same command starts anew"
-"""What a command says when it is told to end: `run`, and the others, which keep nothing."""
+KEEPS, KEEPS_NOTHING = (
+    "stopped: finished runs are kept; the same command goes on",
+    "stopped; the same command starts anew",
+)
+"""What a command says when it is told to end: `run`, and the others."""
 
 
-def command(function: Callable[P, None]) -> Callable[P, None]:
+def orderly(function: Callable[P, None]) -> Callable[P, None]:
     """Turns errors into one line and an exit code, and signals into an orderly end."""
-    stopped = STOPPED.get(function.__name__, AGAIN)
+    stopped = KEEPS if function.__name__ == "run" else KEEPS_NOTHING
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -55,8 +58,8 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
                 if not number and kwargs.get("debug") and not isinstance(error, BrokenPipeError | SystemExit):
                     raise
                 ending.line = ""
-                code = stop(number, error, stopped) if number else tell_of(error)
-                give_up()
+                code = stop(number, error, stopped) if number else tell_of(error, kwargs)
+                drop_unwritten()
                 raise typer.Exit(code) from None
 
     return wrapper
@@ -73,11 +76,11 @@ def stop(number: int, error: BaseException, line: str) -> int:
     return 128 + number
 
 
-def tell_of(error: BaseException) -> int:
-    """Tells what went wrong in one line, and returns the exit code."""
+def tell_of(error: BaseException, given: Mapping[str, Any] | None = None) -> int:
+    """Tells what went wrong in one line, and returns the exit code; `given` are the command's arguments."""
     match error:
         case LrsweepError():
-            tell(explained(error))
+            tell(line_of(error, given or {}))
             return error.exit_code
         case BrokenPipeError() | SystemExit():  # rich turns the one into the other
             return LEFT
@@ -120,7 +123,7 @@ def printing() -> Iterator[None]:
     except Ended as late:  # while what went wrong was told
         raise SystemExit(128 + int(late.args[0])) from None
     finally:
-        give_up()
+        drop_unwritten()
 
 
 def unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
@@ -129,7 +132,7 @@ def unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding=stream.encoding, errors=stream.errors, write_through=True)
 
 
-def give_up() -> None:
+def drop_unwritten() -> None:
     """Drops what could not be written to stdout. At its end Python would try again, complain, and exit with 120."""
     try:
         if sys.stdout:
@@ -138,10 +141,14 @@ def give_up() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def explained(error: LrsweepError) -> str:
-    """What a user is told of an error."""
+def line_of(error: LrsweepError, given: Mapping[str, Any]) -> str:
+    """What a user is told of an error; a remedy that runs the sweep names its file, where a command was given it."""
     if isinstance(error, SpecError):
         from lrsweep.yaml_reader import draw
 
         return draw(error)
-    return f"lrsweep: {plain(str(error))}"
+    line = f"lrsweep: {plain(str(error))}"
+    if "spec" not in given:
+        return line
+    again = same_again(given["spec"], given["override"] or (), given.get("results", Path("results")))
+    return line.replace("lrsweep run SPEC", again)

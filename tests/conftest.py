@@ -23,8 +23,9 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
-FROM_OUTSIDE = ("LINES", "FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE")
-"""What changes how Rich and Typer print."""
+COLOURS = ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE")
+FROM_OUTSIDE = ("LINES", "PYTHONUNBUFFERED", *COLOURS)
+"""What changes how Rich, Typer and Python print."""
 
 collect_ignore = ["golden", "faults"]  # their scripts need PyTorch, and a library that is loaded first
 

@@ -179,6 +179,21 @@ def test_failed_runs_end_with_exit_code_1(spec: Path, monkeypatch: pytest.Monkey
     lrsweep("run", "small.yaml", code=1)
 
 
+def test_after_failures_comes_the_command_that_trains_them_again(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsweep.execute.training.train", lambda stack, data: 1 / 0)
+    _, said = lrsweep("run", "small.yaml", code=1)
+    assert said.endswith("Next, once what made them fail is mended: lrsweep run small.yaml --retry-failed\n")
+
+
+def test_a_remedy_names_the_file_and_the_results_that_were_given(spec: Path) -> None:
+    lrsweep("run", "small.yaml", "--results", "out")
+    Path("out/small/sweep.db").write_bytes(b"damaged" * 1000)
+    for command in ("plan", "run"):
+        _, said = lrsweep(command, "small.yaml", "--results", "out", code=3)
+        assert "; lrsweep run small.yaml --results out --fresh starts anew" in said
+    assert "; lrsweep run SPEC --fresh" in lrsweep("report", "small", "--results", "out", code=3)[1]
+
+
 def test_report_shows_every_rate_with_all(spec: Path) -> None:
     lrsweep("run", "small.yaml")
     out, _ = lrsweep("report", "small", "--all")

@@ -27,7 +27,7 @@ READS = {
     ("execute/training.py", "datetime.now"),  # when a run began and ended, for people
     ("provenance.py", "datetime.now"),
     ("store/hold.py", "datetime.now"),  # since when somebody has the folder, for people
-    ("store/database.py", "time.time"),  # how old a leftover is, which stays if in doubt
+    ("store/files.py", "time.time"),  # how old a leftover is, which stays if in doubt
 }
 """Who asks for the system's time. Whoever measures asks a clock that never jumps."""
 

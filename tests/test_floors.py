@@ -22,8 +22,8 @@ FLOORS = [
     {"plan"},
     {"provenance", "result"},
     {"search"},
-    {"sweep", "coordcheck", "catalogue", "live"},
-    {"ending", "finding", "following"},
+    {"sweep", "coordcheck", "catalogue", "live", "following"},
+    {"ending", "finding"},
     {"cli"},
     {"__main__", "__init__"},
 ]

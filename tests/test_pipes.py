@@ -31,12 +31,6 @@ FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 
 
-@pytest.fixture(autouse=True)
-def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As users have it: what could not be written is still there when Python ends."""
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-
-
 @pytest.fixture
 def swept(spec: Path) -> Path:
     """The same, run."""
@@ -129,7 +123,8 @@ def test_data_has_no_talk_in_it_where_stderr_is_closed(spec: Path) -> None:
 
 def test_no_file_of_ours_takes_the_place_of_a_closed_stream(spec: Path) -> None:
     """What C code has to say would go there, and into workers."""
-    script = "import os; from lrsweep.__main__ import make_up; make_up(); print(os.pipe(), os.get_inheritable(0))"
+    script = "import os; from lrsweep import __main__ as ours; ours.open_missing_streams()"
+    script += "; print(os.pipe(), os.get_inheritable(0))"
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -c '{script}' <&- 2>&-"],  # noqa: S607
         capture_output=True,

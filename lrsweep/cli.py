@@ -101,7 +101,8 @@ def plan(
     """Show what `run` would do, and do nothing."""
     from lrsweep import sweep
 
-    preview = sweep.plan(spec, results=results, overrides=override or (), workers=workers, max_runs=max_runs)
+    overrides, say = override or (), View(quiet).say
+    preview = sweep.plan(spec, results=results, overrides=overrides, workers=workers, max_runs=max_runs, say=say)
     document = preview.document(list_runs=runs)
     if as_json:
         print_json(document)
@@ -112,7 +113,7 @@ def plan(
     if lost := sweep.said_of_views_alone(preview.folder):
         tell(lost, quiet)
     if preview.counts()["new"]:
-        tell(f"Next: {same_again(spec, override or (), results, max_runs=max_runs)}", quiet)
+        tell(f"Next: {same_again(spec, overrides, results, max_runs=max_runs)}", quiet)
     else:
         tell(f"Next: lrsweep report {preview.plan.spec.name}{results_option(results)}", quiet)
 
@@ -225,7 +226,7 @@ def report(
         check_output(output)
     if html or output or open_:
         check_plotly()
-    answers = [sweep.report(name, results=results, stale=show_all) for name in sweeps or (None,)]
+    answers = [sweep.report(name, results=results, stale=show_all, say=View(quiet).say) for name in sweeps or (None,)]
     if by:
         check_by(answers, by)
     if html or output or open_:

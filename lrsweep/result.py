@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrsweep.store import ANOTHER, DATABASE, PAGE, explained, replaceable, write_file
+from lrsweep.store import ANOTHER, DATABASE, PAGE, Store, explained, present, replaceable, write_file
 from lrsweep.vocabulary import CRASHED, FAILED, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +119,21 @@ def write_page(answer: Answer, output: Path | None = None) -> Path:
     runs_csv = os.path.relpath(folder / "runs.csv", path.parent)
     content = page(answer, noted, stored_text(folder / "spec.yaml"), runs_csv=runs_csv)
     write_file(path, content.encode(), ANOTHER)
+    if output is None and ended_since(answer):
+        with explained(path):
+            path.resolve().unlink(missing_ok=True)  # a link stays
+        raise StoreError(f"{path} is withdrawn, since its sweep ended while it was drawn; run lrsweep report again")
     return path
+
+
+def ended_since(answer: Answer) -> bool:
+    """Whether a sweep ended after an answer was read: nobody else removes a page of it, as the sweep does by itself."""
+    folder = Path(answer.folder)
+    if not present(folder / DATABASE):
+        return False
+    with Store.open(folder, checked=True) as store:
+        counts = store.counts()
+        return not counts["new"] and (store.about(), counts) != (answer.about, answer.counts)
 
 
 def check_output(path: Path) -> None:

@@ -35,6 +35,7 @@ from lrsweep.store import (
     read_ranges,
     write_file,
 )
+from lrsweep.store.health import DamagedError
 from lrsweep.vocabulary import MAX_RUNS, Say, StoreError, UsageError, silent
 
 if TYPE_CHECKING:
@@ -48,13 +49,14 @@ def plan(
     overrides: Sequence[str] = (),
     workers: int | None = None,
     max_runs: int = MAX_RUNS,
+    say: Say = silent,
 ) -> Preview:
     """What `run` would do. Trains a few steps of each shape to estimate, and writes nothing but the data's cache."""
     planned = make_plan(load_spec(Path(path), overrides, max_runs))
     folder = Path(results) / planned.spec.name
     check_place(folder)
     with ExitStack() as opened:
-        known, sample = (Known(at_one_moment(place, opened)) for place in (folder, folder / SAMPLE))
+        known, sample = Known(at_one_moment(folder, opened)), Known(samples_at_one_moment(folder, opened, say))
         search = Search(planned, known, sample, max_runs)
         first, statuses = next(search.waves()), search.statuses()
     count = cores() if workers is None else workers
@@ -76,6 +78,15 @@ def at_one_moment(folder: Path, opened: ExitStack) -> Store | None:
         return None
     opened.enter_context(store.one_moment())
     return store
+
+
+def samples_at_one_moment(folder: Path, opened: ExitStack, say: Say) -> Store | None:
+    """The folder of the samples in the same way; as if it were not there, with a line, where it is damaged."""
+    try:
+        return at_one_moment(folder / SAMPLE, opened)
+    except DamagedError as damage:
+        say(f"{damage}; planned as if it were not there")
+        return None
 
 
 def run(
@@ -131,7 +142,7 @@ def run(
             work = Work(search, hands, view, fail_fast, prepare)
             work.go()
             employed.close()  # the answer may have the workers' memory
-            found = read_answer(store)
+            found = read_answer(store, say)
             store.write_answer(found.ranking_columns(), found.file())
             return Result(found, folder, work.trained, time.perf_counter() - start)
 
@@ -145,7 +156,7 @@ def taken(
         planned = make_plan(spec)
         lost = said_of_views_alone(folder)
         if fresh and (lost or present(folder / DATABASE)):
-            held.set_aside()
+            say(f"the old folder is kept as {held.set_aside()}")
         for line in (*(mend(folder) if recover else ()), *([lost] if lost and not fresh else ())):
             say(line)
         with Store.create(folder, held, say) as store:
@@ -175,13 +186,15 @@ def searching(planned: Plan, store: Store, retry_failed: bool, max_runs: int, sa
         yield search
 
 
-def report(sweep: str | Path | None = None, *, results: str | Path = "results", stale: bool = False) -> Answer:
+def report(
+    sweep: str | Path | None = None, *, results: str | Path = "results", stale: bool = False, say: Say = silent
+) -> Answer:
     """The answer again, from the results alone; `sweep` is a name, a folder or a sweep file, None the newest sweep.
 
     With `stale`, it also holds the runs that the sweep file is without. Writes nothing.
     """
     with Store.open(find_folder(sweep, Path(results))) as store:
-        return read_answer(store, stale)
+        return read_answer(store, say, stale)
 
 
 def cores() -> int:
@@ -194,7 +207,7 @@ def get_ready() -> None:
     import lrsweep.analysis.answer  # noqa: F401
 
 
-def read_answer(store: Store, stale: bool = False) -> Answer:
+def read_answer(store: Store, say: Say, stale: bool = False) -> Answer:
     """The answer from what is stored."""
     from lrsweep.analysis.answer import answer
 
@@ -204,17 +217,24 @@ def read_answer(store: Store, stale: bool = False) -> Answer:
         decisions = store.decisions()
     if not about:
         raise StoreError(f"{store.folder} holds no plan yet; lrsweep run SPEC makes one")
-    more = (decisions, *read_ranges(store.folder), examples_of_samples(store.folder, about))
+    more = (decisions, *read_ranges(store.folder), examples_of_samples(store.folder, about, say))
     read_curves = functools.partial(curves_of, store.folder)
     return answer(runs, read_curves, timings, about, counts, aside, str(store.folder), *more)
 
 
-def examples_of_samples(folder: Path, about: Mapping[str, Any]) -> int:
-    """The examples that the runs of the sample's folder saw; 0 where the sweep looks at no samples by now."""
+def examples_of_samples(folder: Path, about: Mapping[str, Any], say: Say) -> int | None:
+    """The examples that the runs of the sample's folder saw; 0 where the sweep looks at no samples by now.
+
+    None, with a line, where that folder is damaged: the answer does not depend on it.
+    """
     if not sampled(about.get("elimination")) or not (folder / SAMPLE / DATABASE).exists():
         return 0
-    with Store.open(folder / SAMPLE) as store:
-        return store.examples()
+    try:
+        with Store.open(folder / SAMPLE) as store:
+            return store.examples()
+    except DamagedError as damage:
+        say(f"{damage}; what the sweep took in all cannot be told")
+        return None
 
 
 def find_folder(sweep: str | Path | None, results: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -20,10 +21,12 @@ from typer.testing import CliRunner
 from lrsweep import finding, sweep
 from lrsweep.cli import app
 from lrsweep.store import DATABASE, Hold, Store, mend, mending, schema
-from lrsweep.store.health import DamagedError
+from lrsweep.store.health import DamagedError, sound
 from lrsweep.store.salvage import whole_runs
 from lrsweep.store.schema import ROWS
 from lrsweep.vocabulary import Outcome, StoreError, UsageError
+
+GOLDEN = Path(__file__).parent / "golden" / "results"
 
 PAGE_BYTES = 4096
 
@@ -322,7 +325,7 @@ def test_damage_is_told_by_every_command_in_one_line_and_recovered_to_the_byte(
         code, said, why = lrsweep(*words, *results)
         assert (code, said) == (3, "")
         assert why.startswith(f"lrsweep: {folder / DATABASE} is damaged (")
-        assert "lrsweep run SPEC --recover keeps these, trains the others again" in why
+        assert " --recover keeps these, trains the others again" in why
         assert why.count("\n") == 1
     assert database(spec).read_bytes() == before
     code, _, why = lrsweep("run", spec, "--workers", "0", "--recover", *results)
@@ -342,9 +345,76 @@ def test_a_damaged_sample_is_told_and_recovered_to_the_byte(spec: Path) -> None:
     in_a_run(folder / "sample" / DATABASE)
     with pytest.raises(DamagedError, match=rf"{folder / 'sample' / DATABASE} is damaged .+ 7 of the 8 runs"):
         run(spec)
-    assert lrsweep("report", "small", "--results", spec.parent)[0] == 3
     result = run(spec, recover=True)
     assert (result.trained, views(folder)) == (0, right)
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def zeroed(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("harm", [emptied, zeroed])
+def test_a_sample_beyond_repair_keeps_nobody_from_the_sweep(spec: Path, harm: Damage) -> None:
+    folder, results = spec.parent / "small", ("--results", spec.parent)
+    right, sample = views(folder), folder / "sample" / DATABASE
+    harm(sample)
+    with pytest.raises(DamagedError, match="no run in it can be read as it was stored; lrsweep run SPEC --recover"):
+        run(spec)
+    code, _, why = lrsweep("run", spec, "--workers", "0", "--recover", *results)
+    assert (code, f"{sample}: 0 runs recovered\n" in why) == (0, True)
+    assert views(folder) == right
+    assert content(database(spec))[2] == content(spec.parent / "small.bak-1" / DATABASE)[2]
+
+
+@pytest.mark.parametrize("harm", [in_a_run, zeroed])
+def test_what_a_sweep_with_a_damaged_sample_took_is_not_told(spec: Path, harm: Damage) -> None:
+    right, told = sweep.report("small", results=spec.parent), list[str]()
+    harm(spec.parent / "small" / "sample" / DATABASE)
+    answer = sweep.report("small", results=spec.parent, say=told.append)
+    preview = sweep.plan(spec, results=spec.parent, workers=0, say=told.append)
+    assert answer.ranking.equals(right.ranking)
+    assert (right.spent is None, answer.spent, preview.sampling) == (False, None, True)
+    assert [line.split("; ")[-1] for line in told] == [
+        "what the sweep took in all cannot be told",
+        "planned as if it were not there",
+    ]
+    for words in (("report", "small"), ("plan", spec)):
+        code, said, why = lrsweep(*words, "--results", spec.parent)
+        assert (code, "small" in said, "nan" in said, why.count("is damaged (")) == (0, True, False, 1)
+        assert "is damaged" not in lrsweep(*words, "--results", spec.parent, "--quiet")[2]
+
+
+def test_samples_outlive_the_sweeps_own_runs(spec: Path) -> None:
+    folder = spec.parent / "small"
+    right, samples = views(folder), content(folder / "sample" / DATABASE)[2]
+    zeroed(database(spec))
+    with pytest.raises(DamagedError, match="no run in it can be read as it was stored; lrsweep run SPEC --recover"):
+        run(spec)
+    assert recover(spec)[0] == f"{database(spec)}: 0 runs recovered"
+    run(spec)
+    assert views(folder) == right
+    assert content(folder / "sample" / DATABASE)[2] == samples
+
+
+def test_a_damaged_sample_of_format_1_starts_empty(tmp_path: Path) -> None:
+    """It has no checksums that would tell what of it is whole."""
+    folder = tmp_path / "golden"
+    shutil.copytree(GOLDEN / "format-1", folder)
+    sample = folder / "sample" / DATABASE
+    with closing(sqlite3.connect(sample)) as other:
+        [n_runs] = other.execute("SELECT count(*) FROM runs").fetchone()
+        other.execute("UPDATE runs SET metrics = '{' WHERE rowid = 2")
+        other.commit()
+    told = refusal(sample)
+    assert "no checksums that would tell which of its runs are whole; lrsweep run SPEC --recover" in str(told)
+    result = sweep.run(GOLDEN / "golden.yaml", results=tmp_path, workers=0, recover=True)
+    assert (result.trained, result.answer.counts["done"]) == (0, 16)
+    with Store.open(folder / "sample") as store:
+        assert len(store.statuses()) == n_runs
 
 
 def test_a_damaged_first_page_costs_no_run(spec: Path) -> None:
@@ -437,12 +507,13 @@ def test_the_later_of_two_rows_of_a_run_is_recovered(spec: Path) -> None:
 
 
 def test_where_nothing_can_be_read_a_fresh_start_is_named(spec: Path) -> None:
-    database(spec).write_bytes(np.random.default_rng(1).bytes(50_000))
-    right = views(spec.parent / "small")
-    for options in ([], ["--recover"]):
-        code, _, why = lrsweep("run", spec, "--workers", "0", "--results", spec.parent, *options)
-        assert code == 3
-        assert "no run in it can be read as it was stored; lrsweep run SPEC --fresh starts anew" in why
+    folder = spec.parent / "small"
+    for path in (database(spec), folder / "sample" / DATABASE):
+        path.write_bytes(np.random.default_rng(1).bytes(50_000))
+    right = views(folder)
+    for options in ({}, {"recover": True}):
+        with pytest.raises(DamagedError, match=r"no run in it can be .+; lrsweep run SPEC --fresh starts anew"):
+            run(spec, **options)
     assert not [*spec.parent.glob("*.bak-*")]
     run(spec, fresh=True)
     assert views(spec.parent / "small") == right
@@ -527,15 +598,22 @@ def test_recovering_and_starting_anew_are_not_one(spec: Path) -> None:
         run(spec, recover=True, fresh=True)
 
 
-@pytest.mark.parametrize("broken", ["keep_whole_runs", "link_or_copy", "put_in_place"])
-@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize("sample", [in_the_header, zeroed])
+@pytest.mark.parametrize(
+    ("broken", "at"),
+    [
+        *(("keep_whole_runs", at) for at in (1, 2)),
+        *(("link_or_copy", at) for at in (1, 9)),
+        *(("put_in_place", at) for at in (1, 2, 3)),  # the backup, the database, the sample's
+    ],
+)
 def test_recovering_that_is_broken_off_can_be_begun_again(
-    spec: Path, monkeypatch: pytest.MonkeyPatch, broken: str, at: int
+    spec: Path, monkeypatch: pytest.MonkeyPatch, sample: Damage, broken: str, at: int
 ) -> None:
     folder = spec.parent / "small"
     right = content(database(spec))[2]
     in_the_first_page(database(spec))
-    in_the_header(folder / "sample" / DATABASE)
+    sample(folder / "sample" / DATABASE)
     real, calls = getattr(mending, broken), iter(range(1, 99))
 
     def breaking(*given: object) -> object:
@@ -547,7 +625,10 @@ def test_recovering_that_is_broken_off_can_be_begun_again(
     with pytest.raises(KeyboardInterrupt):
         recover(spec)
     assert not [*folder.rglob("*.tmp")]
+    assert [*spec.parent.glob("*.bak-*")] == [spec.parent / "small.bak-1"] * (broken == "put_in_place" and at > 1)
     monkeypatch.setattr(mending, broken, real)
+    with pytest.raises(DamagedError, match="--recover"):
+        run(spec)
     recover(spec)
     assert content(database(spec))[2] == right
     with Store.open(folder / "sample"):
@@ -574,6 +655,133 @@ def test_the_backup_is_a_copy_where_a_disk_knows_no_links(spec: Path, monkeypatc
     damaged = database(spec).read_bytes()
     recover(spec)
     assert (spec.parent / "small.bak-1" / DATABASE).read_bytes() == damaged
+
+
+def full(*_: object, **__: object) -> None:
+    """Room for nothing."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_the_backup_of_damaged_databases_takes_no_room(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "copy2", full)
+    in_a_run(database(spec))
+    in_a_run(spec.parent / "small" / "sample" / DATABASE)
+    recover(spec)
+    assert run(spec).trained <= 1
+
+
+def test_a_backup_without_room_is_told_and_is_none(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_run(database(spec))
+    damaged = database(spec).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copy2", full)
+        with pytest.raises(StoreError, match="no space is left there; finished runs are safe; free space"):
+            recover(spec)
+    assert (database(spec).read_bytes(), [*spec.parent.glob("*.bak-*")]) == (damaged, [])
+    assert recover(spec)[-1] == f"the damaged folder is kept as {spec.parent / 'small.bak-1'}"
+
+
+def test_a_backup_that_was_killed_half_way_is_made_anew(spec: Path) -> None:
+    in_a_run(database(spec))
+    (spec.parent / ".small.bak-1" / "sample").mkdir(parents=True)
+    (spec.parent / ".small.bak-1" / DATABASE).write_bytes(b"half")
+    damaged = database(spec).read_bytes()
+    recover(spec)
+    assert [*spec.parent.glob("*.bak-*")] == [spec.parent / "small.bak-1"]
+    assert (spec.parent / "small.bak-1" / DATABASE).read_bytes() == damaged
+
+
+def test_what_is_not_ours_in_a_folder_keeps_nobody_from_recovering_it(
+    spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's files, which cannot be read, nor linked where the kernel protects them."""
+    folder = spec.parent / "small"
+    (folder / "notes.txt").touch()
+    os.mkfifo(folder / "pipe")
+    os_link, copy2 = os.link, shutil.copy2
+
+    def forbidden(real: Callable[..., object]) -> Callable[..., object]:
+        def tried(source: Path, target: Path, **options: object) -> object:
+            if Path(source).name in ("notes.txt", "pipe", "runs.csv"):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return real(source, target, **options)
+
+        return tried
+
+    monkeypatch.setattr(os, "link", forbidden(os_link))
+    monkeypatch.setattr(shutil, "copy2", forbidden(copy2))
+    in_a_run(database(spec))
+    recover(spec)
+    kept = {path.name for path in (spec.parent / "small.bak-1").iterdir()}
+    assert (kept >= {DATABASE, "curves.csv", "sample"}, "runs.csv" in kept) == (True, False)
+    assert (folder / "notes.txt").exists()
+
+
+def test_links_stay_links_and_what_they_lead_to_is_recovered_and_kept(spec: Path) -> None:
+    folder, elsewhere = spec.parent / "small", spec.parent / "elsewhere"
+    right = [content(database(spec))[2], content(folder / "sample" / DATABASE)[2]]
+    (folder / "sample").rename(elsewhere)
+    (folder / "sample").symlink_to("../elsewhere")
+    database(spec).rename(elsewhere / "own.db")
+    database(spec).symlink_to("../elsewhere/own.db")
+    in_the_first_page(database(spec))
+    in_the_first_page(elsewhere / DATABASE)
+    damaged = [(elsewhere / name).read_bytes() for name in ("own.db", DATABASE)]
+    recover(spec)
+    assert (database(spec).is_symlink(), (folder / "sample").is_symlink()) == (True, True)
+    assert [content(elsewhere / name)[2] for name in ("own.db", DATABASE)] == right
+    kept = spec.parent / "small.bak-1"
+    assert [(kept / DATABASE).read_bytes(), (kept / "sample" / DATABASE).read_bytes()] == damaged
+    assert not [path for path in kept.rglob("*") if path.is_symlink()]
+
+
+@pytest.mark.parametrize("option", ["recover", "fresh"])
+def test_a_dangling_link_where_a_backup_would_be_is_passed_over(spec: Path, option: str) -> None:
+    (spec.parent / "small.bak-1").symlink_to("nowhere")
+    in_a_run(database(spec))
+    run(spec, **{option: True})
+    assert (spec.parent / "small.bak-2" / DATABASE).is_file()
+
+
+# A disk that cannot read a page
+
+
+@pytest.fixture
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Pages, counted from 0, that from now on cannot be read of any file."""
+    pages: set[int] = set()
+    real = os.pread
+
+    def pread(file: int, length: int, at: int) -> bytes:
+        if at // PAGE_BYTES in pages:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(file, length, at)
+
+    monkeypatch.setattr(os, "pread", pread)
+    return pages
+
+
+def test_a_page_that_cannot_be_read_costs_its_runs_alone(spec: Path, unreadable: set[int]) -> None:
+    rows, n_pages = {*whole_runs(database(spec))}, database(spec).stat().st_size // PAGE_BYTES
+    lost = []
+    for page in range(n_pages):
+        unreadable.add(page)
+        found = {*whole_runs(database(spec))}
+        assert found <= rows
+        lost.append(len(rows - found))
+        unreadable.clear()
+    assert 0 < max(lost) < len(rows) / 2
+    in_the_first_page(database(spec))
+    unreadable |= {0, lost.index(max(lost))}
+    assert "(the disk cannot read its first page)" in str(refusal(database(spec)))
+    assert recover(spec)[0] == f"{database(spec)}: {len(rows) - max(lost)} runs recovered"
+
+
+def test_a_page_that_sqlite_cannot_read_is_damage(spec: Path) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorname = "SQLITE_IOERR_CORRUPTFS"
+    with pytest.raises(DamagedError, match="--recover"), sound(database(spec)):
+        raise error
 
 
 # Views, which are no truth

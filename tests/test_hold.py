@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -18,7 +19,7 @@ from waiting import wait_until
 from lrsweep import early, finding, sweep
 from lrsweep.store import DATABASE, Hold, Store, hold
 from lrsweep.store.folder import next_backup
-from lrsweep.vocabulary import BusyError, SpecError
+from lrsweep.vocabulary import BusyError, SpecError, StoreError
 
 TEXT = "{dataset: iris, width: 4, learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
 LONG = TEXT.replace("epochs: 2", "epochs: 200000")
@@ -170,6 +171,74 @@ def test_a_link_to_another_disk_goes_on_leading_there_when_what_it_names_is_set_
     assert (kept, (kept / "kept").read_text()) == (there.with_name("there.bak-1"), "old")
     assert folder.is_symlink()
     assert sorted(path.name for path in there.iterdir()) == [hold.LOCK, "new"]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_old_folder_gets_its_name_back_where_there_can_be_no_new_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """The disk is full: a link would lead nowhere, and the same command would start anew or be refused for ever."""
+    there = folder.parent.parent / "disk" / "there" if linked else folder
+    there.mkdir(parents=True)
+    if linked:
+        folder.parent.mkdir()
+        folder.symlink_to(there)
+    (folder / "kept").write_text("old")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with Hold(folder) as held:
+        monkeypatch.setattr(hold.Path, "mkdir", full)
+        with pytest.raises(StoreError, match="no space is left there"):
+            held.set_aside()
+        monkeypatch.undo()
+    assert (folder.is_symlink(), (folder / "kept").read_text()) == (linked, "old")
+    assert [path.name for path in there.parent.iterdir()] == [there.name]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_written_into_what_came_in_the_place_of_a_folder(folder: Path, replaced: bool) -> None:
+    moved = folder.with_name("moved")
+    with Store.create(folder) as store:
+        store.set_plan([("r0", {"width": 4})], {})
+        folder.rename(moved)
+        if replaced:
+            sweep.run(spec_of(folder), results=folder.parent, workers=0)
+            (folder / "elimination.csv").touch()
+        before = {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
+        for write in (
+            lambda: store.set_plan([], {}),
+            lambda: store.set_decisions([{"rung": 1}]),
+            lambda: store.write_views(),
+            lambda: store.write_answer({}, {}),
+        ):
+            with pytest.raises(StoreError, match="renamed or removed while it was written; finished runs are safe"):
+                write()
+    assert {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()} == before
+
+
+def test_a_lock_that_somebody_removed_is_taken_again(folder: Path) -> None:
+    with Store.create(folder) as store:
+        (folder / hold.LOCK).unlink()
+        store.set_plan([("r0", {"width": 4})], {})
+        with pytest.raises(BusyError):
+            Hold(folder)
+        store.write_views()
+    with Hold(folder):
+        pass
+
+
+def test_who_lost_a_folder_by_its_lock_to_another_writes_no_more(folder: Path) -> None:
+    with Store.create(folder) as store:
+        (folder / hold.LOCK).unlink()
+        with Store.create(folder) as other:
+            other.set_plan([("r0", {"width": 4})], {})
+            with pytest.raises(BusyError, match=r"taken by another process, since its \.lock was removed"):
+                store.set_plan([], {})
+            with pytest.raises(BusyError):
+                store.write_views()
+            assert other.counts()["new"] == 1
 
 
 def test_who_made_a_folder_that_was_moved_away_leaves_alone_what_is_there_by_its_end(folder: Path) -> None:

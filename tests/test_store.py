@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from lrsweep.store import DATABASE, PAGE, Store, write_file
+from lrsweep.store.schema import connect
 from lrsweep.store.trouble import explained, explanation, reading
 from lrsweep.vocabulary import CURVE_COLUMNS, FORMAT, NUMERICS, Array, BusyError, Outcome, StoreError
 
@@ -398,8 +399,9 @@ def interrupted(_: str) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_writer_waits_for_a_reader_and_says_so_once(store: Store, folder: Path) -> None:
-    """However long that is suspended: what was trained is worth it."""
+@pytest.mark.parametrize("begin", ["BEGIN; SELECT count(*) FROM runs", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_writer_waits_for_another_program_and_says_so_once(store: Store, folder: Path, begin: str) -> None:
+    """Whether that reads or writes, and however long it is suspended: what was trained is worth it."""
     said = []
 
     def say(line: str) -> None:
@@ -409,11 +411,69 @@ def test_a_writer_waits_for_a_reader_and_says_so_once(store: Store, folder: Path
     store._say = say
     store._database.execute("PRAGMA busy_timeout = 10")
     with closing(sqlite3.connect(folder / DATABASE, check_same_thread=False)) as other:
-        other.execute("BEGIN")
-        other.execute("SELECT count(*) FROM runs").fetchone()
+        for statement in begin.split("; "):
+            other.execute(statement).fetchone()
         store.add([outcome("r0")])
-    assert said == [f"{folder / DATABASE} is held by another program that reads it; waiting until that ends"]
+    assert said == [f"{folder / DATABASE} is held by another program; waiting until that ends"]
     assert store.counts()["done"] == 1
+
+
+def test_who_begins_to_write_waits_for_another_program_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store.create(folder) as store:
+        store.set_plan(PLAN, ABOUT)
+
+    def impatient(path: Path, mode: str) -> closing[sqlite3.Connection]:
+        database = connect(path, mode)
+        database.thing.execute("PRAGMA busy_timeout = 10")
+        return database
+
+    said = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        threading.Timer(0.1, other.rollback).start()
+
+    monkeypatch.setattr("lrsweep.store.database.connect", impatient)
+    with closing(sqlite3.connect(folder / DATABASE, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with Store.create(folder, say=say) as store:
+            assert store.about() == ABOUT
+    assert len(said) == 1
+
+
+def test_a_large_stack_stays_in_memory_until_it_is_committed(store: Store, folder: Path) -> None:
+    """What goes to the file before, SQLite waits with for every reader, a minute for each row, and says nothing."""
+    sizes = []
+
+    def large() -> Iterator[Outcome]:
+        for run_id, _ in PLAN:
+            yield Outcome(run_id, "finished", "", {}, np.ones((20_000, len(CURVE_COLUMNS))))
+            sizes.append((folder / DATABASE).stat().st_size)
+
+    store.add(large())
+    assert len(set(sizes)) == 1
+    assert (folder / DATABASE).stat().st_size > sizes[0] + 6 * 10**6
+
+
+def test_a_reader_in_the_same_process_leaves_a_writer_its_lock(store: Store, folder: Path) -> None:
+    """Who closes a file loses the locks that the process has on it: so the header of one that is open is not read."""
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+    with store._transaction():
+        with Store.open(folder) as reader:
+            assert reader.about() == ABOUT
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(folder / DATABASE)], capture_output=True, text=True, check=False
+        )
+    assert "database is locked" in done.stderr
+
+
+def test_a_database_that_this_process_has_closed_is_looked_at_again(store: Store, folder: Path) -> None:
+    with store:
+        pass
+    (folder / "runs.csv").touch()
+    (folder / DATABASE).write_bytes(b"")
+    with pytest.raises(StoreError, match=r"is damaged \(it is empty"):
+        Store.open(folder)
 
 
 def test_a_reader_cannot_write(store: Store, folder: Path) -> None:
@@ -634,6 +694,33 @@ def test_that_runs_are_safe_is_said_of_results_alone(code: str, options: tuple[s
     said = explanation(Path("x"), OSError(getattr(errno, code), "no"), *options)
     assert said.count("finished runs are safe") == safe
     assert "; ;" not in said
+
+
+def test_a_path_that_sqlite_takes_no_more_is_told(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["x" * 100] * 5)
+    with pytest.raises(StoreError, match=r"sweep\.db: the name is too long for SQLite; shorten it, or name another"):
+        Store.create(folder)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("gone", "gone cannot be written: it was removed"), ("no/way", "no does not exist, or no more")]
+)
+def test_what_is_gone_is_named(tmp_path: Path, path: str, said: str) -> None:
+    assert said in explanation(tmp_path / path, OSError(errno.ENOENT, "no"))
+
+
+def test_who_may_not_roll_back_what_a_killed_writer_left_is_told_who_may(store: Store, folder: Path) -> None:
+    with closing(sqlite3.connect(folder / DATABASE)) as other:
+        other.execute("PRAGMA cache_size = 1")
+        other.execute("UPDATE meta SET value = zeroblob(1000000)")
+        shutil.copytree(folder, torn := folder.with_name("torn"))
+    path, line = (
+        torn / DATABASE,
+        "killed, and who may write it has to run `lrsweep report` once; finished runs are safe",
+    )
+    with connect(path, "ro") as database, pytest.raises(StoreError, match=line), explained(path):
+        database.execute("SELECT * FROM meta")
 
 
 # What a new file must not take the place of

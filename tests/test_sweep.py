@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -120,11 +121,14 @@ def test_a_restored_file_finds_its_stale_runs_again(spec: Path) -> None:
     assert (result.trained, views(result.folder)) == (0, before)
 
 
-def test_fresh_keeps_the_old_folder(spec: Path) -> None:
+def test_fresh_keeps_the_old_folder_and_says_where(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(spec)
-    before = views(first.folder)
-    assert run(spec, fresh=True).trained == 24
-    assert views(first.folder.with_name("small.bak-1")) == before
+    before, said = views(first.folder), []
+    monkeypatch.setattr(live.View, "say", lambda _, line: said.append(line))
+    assert run(spec, fresh=True, view=live.View(quiet=True)).trained == 24
+    backup = first.folder.with_name("small.bak-1")
+    assert views(backup) == before
+    assert said == [f"the old folder is kept as {backup}"]
 
 
 def test_deleted_views_come_back(spec: Path) -> None:
@@ -222,6 +226,20 @@ def test_a_page_of_such_a_file_can_be_written(spec: Path) -> None:
     assert write_page(run(odd, overrides=["name=odd", "width=4"]).answer).read_text("utf-8").startswith("<!doctype")
 
 
+def test_a_page_of_fewer_runs_than_there_are_by_now_does_not_stay(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else would remove one that is written after a sweep's last stack."""
+    monkeypatch.setattr("lrsweep.result.check_plotly", lambda: None)
+    monkeypatch.setitem(sys.modules, "lrsweep.report.page", SimpleNamespace(page=lambda *_, **__: "page"))
+    early = run(spec, time_limit=0).answer
+    page = write_page(early)
+    late = run(spec).answer
+    with pytest.raises(StoreError, match="withdrawn, since its sweep ended while it was drawn; run lrsweep report"):
+        write_page(early)
+    assert not page.exists()
+    elsewhere = spec.parent / "page.html"
+    assert [path.exists() for path in (write_page(late), write_page(early, elsewhere))] == [True, True]
+
+
 def test_the_arguments_that_provenance_notes_may_be_no_text(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     argument = os.fsdecode(b"b\xffd.yaml")
     monkeypatch.setattr(sys, "argv", ["lrsweep", argument])
@@ -317,7 +335,7 @@ def test_the_answer_of_a_changed_file_replaces_the_old_one(spec: Path) -> None:
 
 def test_an_answer_that_cannot_be_found_leaves_no_old_one(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = run(spec).folder
-    monkeypatch.setattr(sweep, "read_answer", lambda store: 1 / 0)
+    monkeypatch.setattr(sweep, "read_answer", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(spec, overrides=["learning_rate=0.1"])
     assert not any((folder / name).exists() for name in ANSWER)

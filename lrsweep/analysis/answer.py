@@ -171,12 +171,12 @@ def answer(
     decisions: pd.DataFrame | None = None,
     ranges: pd.DataFrame | None = None,
     ramps: pd.DataFrame | None = None,
-    sampled: int = 0,
+    sampled: int | None = 0,
 ) -> Answer:
     """Ranks the runs and says what to do. Raises UsageError where the runs lack the objective.
 
-    `decisions` are those of elimination, which `sampled` so many examples beside the runs; `ranges` and `ramps` are the
-    tables of the range test.
+    `decisions` are those of elimination, which `sampled` so many examples beside the runs, None where that cannot be
+    told; `ranges` and `ramps` are the tables of the range test.
     """
     ranking = rank(runs, about)
     ranking = ranking.join(diagnose(ranking, runs, read_curves, about))
@@ -184,7 +184,7 @@ def answer(
     found = profiles(runs, about)
     fits = [fit(profile, lower_is_better(objective_column(about))) for profile in found]
     recommendation = recommend(ranking, about, fits, counts["new"], found)
-    spent = spent_share(runs, about, sampled) if decisions is not None else None
+    spent = None if decisions is None or sampled is None else spent_share(runs, about, sampled)
     more: dict[str, Any] = {"decisions": decisions, "spent": spent, "ranges": ranges, "ramps": ramps}
     cards = deal(Material(about, runs, ranking, recommendation, found, fits, **more))
     checks = check(about, counts, ranking, recommendation)

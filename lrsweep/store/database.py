@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -76,6 +77,15 @@ WHERE run_id = :run_id
 
 META = "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?1, ?2, seal(?1, ?2))"
 
+SPILL = 65536
+"""Pages of a transaction, 256 MB, that stay in memory until it is committed. By itself SQLite keeps 2 MB, and with each
+row that is more it tries to write to the file, for which it waits a minute while somebody reads, and says nothing."""
+
+OPENED: Counter[Path] = Counter()
+"""How often this process has a database open."""
+
+OPENING = threading.Lock()
+
 
 class NoResultsError(StoreError):
     """A folder in which nothing is stored yet."""
@@ -98,34 +108,46 @@ class Store:
     r2,finished,,32,0.1
     """
 
-    def __init__(self, folder: Path, database: sqlite3.Connection, resources: ExitStack, say: Say = silent) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: sqlite3.Connection,
+        resources: ExitStack,
+        hold: Hold | None = None,
+        say: Say = silent,
+    ) -> None:
         self.folder, self._say = folder, say
         self._path = folder / DATABASE
         self._database = database
         self._resources = resources
+        self._hold = hold
 
     @classmethod
     def create(cls, folder: Path, hold: Hold | None = None, say: Say = silent) -> Self:
         """Open a folder to write it, made where it is missing. Raises BusyError while another process writes it.
 
-        With the `hold` that somebody has on the folder, it is theirs to end. `say` is told of a reader in the way.
+        With the `hold` that somebody has on the folder, it is theirs to end. `say` is told of a program in the way.
         """
         path = folder / DATABASE
         with ExitStack() as resources:
             if hold is None:
-                resources.enter_context(Hold(folder))
+                hold = resources.enter_context(Hold(folder))
             with explained(folder):
                 remove_leftovers(folder)
             with explained(path):
-                if path.exists():
-                    check_file(path)
+                resources.enter_context(in_use(path))
                 database = resources.enter_context(connect(path, "rwc"))
-                with sound(path):
-                    version = 0 if is_new(database) else check(database, path, plan=False)  # which `set_plan` compares
-                upgrade(database, version)
-                database.execute("PRAGMA journal_mode = DELETE")
-                database.execute("PRAGMA synchronous = FULL")
-            return cls(folder, database, resources.pop_all(), say)
+
+                def make_ready() -> None:
+                    with sound(path):  # without the plan, which `set_plan` compares
+                        version = 0 if is_new(database) else check(database, path, plan=False)
+                    upgrade(database, version)
+                    database.execute("PRAGMA journal_mode = DELETE")
+                    database.execute("PRAGMA synchronous = FULL")
+                    database.execute(f"PRAGMA cache_spill = {SPILL}")
+
+                patiently(make_ready, path, say)
+            return cls(folder, database, resources.pop_all(), hold, say)
 
     @classmethod
     def open(cls, folder: Path, checked: bool = False) -> Self:
@@ -136,7 +158,7 @@ class Store:
             none = NoResultsError(f"{folder} holds no results ({why}); `lrsweep run` makes them")
             if not path.exists():
                 raise none
-            check_file(path)
+            resources.enter_context(in_use(path))
             # Not mode=ro: a reader too must be able to roll back what a killed writer left half done.
             database = resources.enter_context(connect(path, "rw"))
             database.execute("PRAGMA query_only = ON")
@@ -260,14 +282,14 @@ class Store:
 
     def write_views(self) -> None:
         """Write runs.csv, curves.csv and timings.csv, and elimination.csv if need be, each whole or not at all."""
-        write_file(self.folder / "runs.csv", csv_text(self._runs(PLANNED)))
+        self._write("runs.csv", csv_text(self._runs(PLANNED)))
         if rows := self._meta("decisions"):
-            write_file(self.folder / ELIMINATION, csv_text(by_column(rows)))
+            self._write(ELIMINATION, csv_text(by_column(rows)))
         elif (self.folder / ELIMINATION).is_file():
             with explained(self.folder / ELIMINATION):
                 (self.folder / ELIMINATION).unlink()
-        write_file(self.folder / "curves.csv", curve_lines(self._curve_columns(), self._curves()))
-        write_file(self.folder / "timings.csv", csv_text(self._timings()))
+        self._write("curves.csv", curve_lines(self._curve_columns(), self._curves()))
+        self._write("timings.csv", csv_text(self._timings()))
 
     def is_large(self) -> bool:
         """Whether it takes more than a second to write the views."""
@@ -279,8 +301,8 @@ class Store:
 
         They, and the page, are there as long as they hold: `add`, and a `set_plan` that changes something, remove them.
         """
-        write_file(self.folder / "ranking.csv", csv_text(ranking))
-        write_file(self.folder / "recommendation.json", [json_text(recommendation), "\n"])
+        self._write("ranking.csv", csv_text(ranking))
+        self._write("recommendation.json", [json_text(recommendation), "\n"])
 
     def runs(self, *, stale: bool = False) -> pd.DataFrame:
         """The content of runs.csv; or, in the same form, the stale runs with the settings of their own plan."""
@@ -367,6 +389,11 @@ class Store:
         regression = self.about().get("task") == "regression"
         return [column.replace("accuracy", "r2") if regression else column for column in CURVE_COLUMNS]
 
+    def _write(self, name: str, content: bytes | Iterable[str]) -> None:
+        if self._hold:
+            self._hold.check()
+        write_file(self.folder / name, content)
+
     def _withdraw_answer(self) -> None:
         for path in (real(self.folder / name) for name in ANSWER):  # a link stays, and what it names goes
             if not path.is_dir():  # nobody's answer; who writes the file says so
@@ -377,22 +404,48 @@ class Store:
         """All of it or nothing, also if the process is killed or the disk is full."""
         with explained(self._path):
             try:
+                patiently(lambda: self._database.execute("BEGIN IMMEDIATE"), self._path, self._say)
+                if self._hold:
+                    self._hold.check()
                 yield
-                self._commit()
+                patiently(self._database.commit, self._path, self._say)
             except BaseException:
                 self._database.rollback()
                 raise
 
-    def _commit(self) -> None:
-        """Who reads may take long, or be suspended: what was trained is worth waiting for, minute after minute."""
-        for tried in count():
-            try:
-                return self._database.commit()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    raise
-            if not tried:
-                self._say(f"{self._path} is held by another program that reads it; waiting until that ends")
+
+def patiently(act: Callable[[], object], path: Path, say: Say) -> None:
+    """Do what another program may be in the way of, that reads or writes a database: once it is not any more.
+
+    That may take long, or the program be suspended: what was trained is worth waiting for, minute after minute.
+    """
+    for tried in count():
+        try:
+            act()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+        if not tried:
+            say(f"{path} is held by another program; waiting until that ends")
+
+
+@contextmanager
+def in_use(path: Path) -> Iterator[None]:
+    """Around a connection to a database: its file is looked at first, unless this process has it open already.
+
+    For who closes a file, even one that was only read, loses all locks that the process has on it: SQLite's too.
+    """
+    place = real(path)
+    with OPENING:
+        if not OPENED[place] and path.exists():
+            check_file(path)
+        OPENED[place] += 1
+    try:
+        yield
+    finally:
+        with OPENING:
+            OPENED[place] -= 1
 
 
 def curves_of(folder: Path, run_ids: Sequence[str]) -> pd.DataFrame:

@@ -112,13 +112,13 @@ def replaceable(path: Path) -> bool:
 
 
 def next_backup(folder: Path) -> Path:
-    """Where `--fresh` keeps an old folder: the first free `<name>.bak-N`, on the same disk, whatever links lead there.
+    """Where an old folder is kept: at the first free `<name>.bak-N`, on the same disk, whatever links lead there.
 
     >>> next_backup(Path("results/digits")).name
     'digits.bak-1'
     """
     place = real(folder) if folder.is_symlink() else folder
-    return next(path for n in count(1) if not (path := place.with_name(f"{place.name}.bak-{n}")).exists())
+    return next(path for n in count(1) if not os.path.lexists(path := place.with_name(f"{place.name}.bak-{n}")))
 
 
 def is_backup(folder: Path) -> bool:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from lrsweep.store.folder import check_replaceable
-from lrsweep.store.salvage import whole_runs
+from lrsweep.store.salvage import header_of, whole_runs
 from lrsweep.store.schema import (
     APPLICATION,
     DATABASE,
     KINDS,
     MOST_STEPS,
     ROWS,
+    SAMPLE,
     connect,
     format_of,
     is_new,
@@ -27,7 +28,10 @@ from lrsweep.store.schema import (
 from lrsweep.store.trouble import explained
 from lrsweep.vocabulary import CURVE_COLUMNS, StoreError
 
-GONE_WRONG = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_FORMAT")
+GONE_WRONG = (
+    *("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_FORMAT"),
+    "SQLITE_IOERR_CORRUPTFS",  # a page that the disk cannot read
+)
 """SQLite's names for what a damaged file gives rise to; its others are of the disk, or of other programs."""
 
 JOURNALS = ((1, 1), (2, 2))
@@ -52,7 +56,8 @@ MOST_CITED = 80
 
 ANEW = "lrsweep run SPEC --fresh starts anew, and keeps the old folder as NAME.bak-N"
 REMEDY = "lrsweep run SPEC --recover keeps these, trains the others again, and leaves the damaged folder as NAME.bak-N"
-NO_CHECKSUMS = f"format 1 has no checksums that would tell which of its runs are whole; {ANEW}"
+AGAIN = "lrsweep run SPEC --recover trains its runs again, keeps the rest, and leaves the damaged folder as NAME.bak-N"
+NO_CHECKSUMS = "format 1 has no checksums that would tell which of its runs are whole"
 
 
 class DamagedError(StoreError):
@@ -85,9 +90,10 @@ def check(database: sqlite3.Connection, path: Path, plan: bool) -> int:
 def check_file(path: Path) -> None:
     """Raise StoreError where SQLite would be led astray before it can be asked anything, or wait for ever."""
     check_replaceable(path)
-    with path.open("rb") as file:
-        header = file.read(100)
-    if not header and path.with_name(BESIDE).is_file():
+    header, n_bytes = header_of(path), path.stat().st_size
+    if n_bytes and not header:
+        raise DamagedError(what_is_left(path, "the disk cannot read its first page"))
+    if not n_bytes and path.with_name(BESIDE).is_file():
         raise DamagedError(what_is_left(path, f"it is empty, and {BESIDE} beside it is not"))
     if header[68:72] == APPLICATION.to_bytes(4) and (*header[18:20],) not in JOURNALS:
         raise DamagedError(what_is_left(path, "its header is not as it was written"))
@@ -151,20 +157,31 @@ def what_is_left(path: Path, damage: str) -> str:
     """What is wrong with a database, how many of its runs are whole, and how to go on with these."""
     said = f"{path} is damaged ({damage})"
     if written_as(path) == 1:
-        return f"{said}; {NO_CHECKSUMS}"
+        return f"{said}; {NO_CHECKSUMS}; {AGAIN if is_spare(path) else ANEW}"
     n_whole = len({run_id for run_id, *_ in whole_runs(path)})
     if not n_whole:
-        return f"{said}; no run in it can be read as it was stored; {ANEW}"
+        way = AGAIN if is_spare(path) or has_whole_samples(path) else ANEW
+        return f"{said}; no run in it can be read as it was stored; {way}"
     total = max(n_whole, count(path, "runs INDEXED BY run_status"), count(path, "runs NOT INDEXED"))
     planned = count(path, "plan")
     more = f", of {planned:,} in its plan" if planned > total else "" if planned else ", and more may be lost"
     return f"{said}; {n_whole:,} of the {total:,} runs that can be counted in it are whole{more}; {REMEDY}"
 
 
+def is_spare(path: Path) -> bool:
+    """Whether a database is of samples, beside the sweep's own: without it the sweep has lost little."""
+    return path.parent.name == SAMPLE and (path.parent.parent / DATABASE).is_file()
+
+
+def has_whole_samples(path: Path) -> bool:
+    """Whether there is a run that is whole in the database of a sweep's samples."""
+    samples = path.parent / SAMPLE / DATABASE
+    return samples.is_file() and any(True for _ in whole_runs(samples))
+
+
 def written_as(path: Path) -> int:
     """The format that a file's header tells."""
-    with path.open("rb") as file:
-        return int.from_bytes(file.read(100)[60:64])
+    return int.from_bytes(header_of(path)[60:64])
 
 
 def count(path: Path, table: str) -> int:

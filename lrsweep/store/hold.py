@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Self
 
 from lrsweep.store.folder import next_backup, real
-from lrsweep.store.trouble import explained
-from lrsweep.vocabulary import BusyError
+from lrsweep.store.trouble import SAFE, explained
+from lrsweep.vocabulary import BusyError, StoreError
 
 LOCK = ".lock"
 
@@ -42,24 +42,49 @@ class Hold:
         finally:
             self._file.close()
 
-    def set_aside(self) -> Path:
-        """Rename the folder to its next backup, return that, and hold a new one in its place.
-
-        A link to it stays, and leads to the new one: it may be there for another disk to be used.
-        """
-        with explained(self.folder), self._file:
-            place = real(self.folder) if self.folder.is_symlink() else self.folder
-            kept = place.rename(next_backup(self.folder))
-            if self.folder.is_symlink():
-                place.mkdir(exist_ok=True)
-        self._take()
-        return kept
-
     def _take(self) -> None:
         with explained(self.folder):
             missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
             self._file = lock(self.folder)
-            self._made = missing
+            self._made, self._place = missing, self.folder.stat()
+
+    def set_aside(self) -> Path:
+        """Rename the folder to its next backup, return that, and hold a new one in its place.
+
+        A link to it stays, and leads to the new one: it may be there for another disk to be used. Where there can be no
+        new one, the old one gets its name back.
+        """
+        with explained(self.folder), self._file:
+            place = real(self.folder) if self.folder.is_symlink() else self.folder
+            kept = place.rename(next_backup(self.folder))
+            try:
+                if self.folder.is_symlink():
+                    place.mkdir(exist_ok=True)
+                self._take()
+            except BusyError:  # the new one is another's
+                raise
+            except BaseException:
+                with suppress(OSError):
+                    kept.rename(place)
+                raise
+        return kept
+
+    def check(self) -> None:
+        """Raise StoreError where the folder has another name by now: what came in its place is not to be written.
+
+        A lock that somebody removed is taken again, unless another process took it.
+        """
+        with explained(self.folder):
+            if not is_at(self._place, self.folder):
+                gone = f"{self.folder} was renamed or removed while it was written; {SAFE} where it is now"
+                raise StoreError(f"{gone}: give it its name back and run the same command again")
+            if is_lock_of(self._file, self.folder):
+                return
+            if (self.folder / LOCK).exists():
+                taken = f"{self.folder} was taken by another process, since its {LOCK} was removed"
+                raise BusyError(f"{taken}; wait for it or stop it, and run the same command again")
+            with self._file:
+                self._file = lock(self.folder)
 
     def _tidy(self) -> None:
         with suppress(OSError):  # another process may have put something there, or taken it away
@@ -102,7 +127,15 @@ def _lock_once(folder: Path) -> FileIO | None:
 
 def is_lock_of(file: FileIO, folder: Path) -> bool:
     """Whether a lock is of the folder that is there by now: its own may have been renamed, and another one be there."""
-    return os.path.samestat(os.fstat(file.fileno()), (folder / LOCK).stat())
+    return is_at(os.fstat(file.fileno()), folder / LOCK)
+
+
+def is_at(known: os.stat_result, path: Path) -> bool:
+    """Whether a file or folder still has its name."""
+    try:
+        return os.path.samestat(known, path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def holder(file: FileIO) -> str:

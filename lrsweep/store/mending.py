@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from lrsweep.store.folder import next_backup, put_in_place
-from lrsweep.store.health import ANEW, DamagedError, check, check_file, sound, written_as
+from lrsweep.store.files import ANYBODYS, REPLACED
+from lrsweep.store.folder import next_backup, put_in_place, real
+from lrsweep.store.health import DamagedError, check, check_file, is_spare, sound, written_as
 from lrsweep.store.salvage import whole_runs
 from lrsweep.store.schema import DATABASE, ROWS, SAMPLE, connect, is_new, upgrade
 from lrsweep.store.trouble import explained
@@ -24,49 +26,61 @@ INSERT OR IGNORE INTO runs ({", ".join(ROWS["runs"])}, checksum) VALUES ({", ".j
 
 STATUS = ROWS["runs"].index("status")
 
+JOURNALS = ("-journal", "-wal", "-shm")
+"""What SQLite appends to a database's name for the files that go with it."""
+
 
 def mend(folder: Path) -> list[str]:
     """Put whole databases in place of damaged ones in a sweep's folder and its sample's, with all runs that are whole.
 
     Whoever calls it holds the folder. The damaged one is kept as its next backup. Returns lines that say what was done.
     What ends the process on the way leaves a database as it was, or recovered; between the two it may lack its journal,
-    which the backup has. Raises StoreError where nothing can be recovered.
+    which the backup has. Raises StoreError where nothing in the folder is whole.
     """
     with explained(folder):
-        found = [folder / DATABASE, folder / SAMPLE / DATABASE]
-        damaged = [path for path in found if path.exists() and is_damaged(path)]
-        if not damaged:
+        found = [path for path in (folder / DATABASE, folder / SAMPLE / DATABASE) if path.exists()]
+        faults = {path: fault for path in found if (fault := fault_of(path))}
+        if not faults:
             return [f"nothing in {folder} is damaged"]
-        made = {path: path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp") for path in damaged}
+        made = {path: temporary(real(path)) for path in faults}
         try:
             kept = [keep_whole_runs(path, new) for path, new in made.items()]
-            if not any(kept):
-                raise DamagedError(f"{damaged[0]} is damaged, and no run in it can be read as it was stored; {ANEW}")
-            backup = next_backup(folder)
-            shutil.copytree(folder, backup, symlinks=True, ignore=ignored, copy_function=link_or_copy)
+            if not any(kept) and len(faults) == len(found):
+                raise faults[found[0]]
+            backup = keep(folder, whole={real(path) for path in found if path not in faults})
             for path, new in made.items():
-                for journal in ("journal", "wal", "shm"):  # first: SQLite would put their pages into the new file
-                    path.with_name(f"{path.name}-{journal}").unlink(missing_ok=True)
-                put_in_place(new, path)
+                for suffix in JOURNALS:  # first: SQLite would put their pages into the new file
+                    beside(path, suffix).unlink(missing_ok=True)
+                put_in_place(new, real(path))
         finally:
             for new in made.values():
                 new.unlink(missing_ok=True)
-    told = [f"{path}: {n:,} runs recovered" for path, n in zip(damaged, kept, strict=True)]
+    told = [f"{path}: {n:,} runs recovered" for path, n in zip(faults, kept, strict=True)]
     return [*told, f"the damaged folder is kept as {backup}"]
 
 
-def is_damaged(path: Path) -> bool:
-    """Whether a database is damaged; raises StoreError where something else is wrong with it."""
+def fault_of(path: Path) -> DamagedError | None:
+    """What is wrong with a damaged database; raises StoreError where something else is, or it is better left alone."""
     try:
         check_file(path)
         with explained(path), connect(path, "rw") as database, sound(path):
             if not is_new(database):
                 check(database, path, plan=True)
-    except DamagedError:
-        if written_as(path) == 1:
+    except DamagedError as fault:
+        if written_as(path) == 1 and not is_spare(path):
             raise
-        return True
-    return False
+        return fault
+    return None
+
+
+def temporary(path: Path) -> Path:
+    """A name for what is to take a file's place, on the same disk."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """A journal of a database, which lies where links lead to, as SQLite has it."""
+    return real(path).with_name(f"{real(path).name}{suffix}")
 
 
 def keep_whole_runs(path: Path, new: Path) -> int:
@@ -82,18 +96,45 @@ def keep_whole_runs(path: Path, new: Path) -> int:
         return int(n_runs)
 
 
-def ignored(_: str, names: list[str]) -> list[str]:
-    """The files of a folder that its backup is without."""
-    return [name for name in names if name == ".lock" or name.endswith(".tmp")]
+def keep(folder: Path, whole: Collection[Path]) -> Path:
+    """Keep what lrsweep wrote into a folder as its next backup, all of it or nothing, and return that.
 
-
-def link_or_copy(source: str, target: str) -> None:
-    """Keep a file under another name as well, which takes no room where a new one then takes its place.
-
-    A database is copied: one that is whole goes on being written in its place, and its backup must not.
+    A damaged database only gets another name, which takes no room, since a new file takes its place. A `whole` one is
+    copied: it goes on being written in its place, and its backup must not.
     """
-    if Path(source).name != DATABASE:
-        with suppress(OSError):  # not every disk can
-            return os.link(source, target, follow_symlinks=False)
-    shutil.copy2(source, target, follow_symlinks=False)
+    backup = next_backup(folder)
+    making = backup.with_name(f".{backup.name}")
+    if os.path.lexists(making):  # who made it was killed
+        shutil.rmtree(making)
+    try:
+        for place in (Path(), Path(SAMPLE)):
+            keep_files(folder / place, making / place, whole)
+        put_in_place(making, backup)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+    return backup
+
+
+def keep_files(folder: Path, kept: Path, whole: Collection[Path]) -> None:
+    """Keep the databases and views of one folder in another, which is made; a link is kept as what it leads to."""
+    if not folder.is_dir():
+        return
+    kept.mkdir()
+    for suffix in ("", *JOURNALS):
+        path = beside(folder / DATABASE, suffix)
+        if path.is_file():
+            (shutil.copy2 if path in whole else link_or_copy)(path, kept / f"{DATABASE}{suffix}")
+    for name in (*REPLACED, *ANYBODYS):
+        path = real(folder / name)
+        with suppress(PermissionError):  # somebody else's, and no truth
+            if path.is_file():
+                link_or_copy(path, kept / name)
+
+
+def link_or_copy(path: Path, target: Path) -> None:
+    """Keep a file under another name as well."""
+    with suppress(OSError):  # not every disk can
+        return target.hardlink_to(path)
+    shutil.copy2(path, target)
     return None

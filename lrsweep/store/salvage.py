@@ -7,6 +7,7 @@ stands: it tells a row of `runs` that is as it was stored from all else. (The fi
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ Value = int | bytes | None
 RUNS = (*ROWS["runs"], "checksum")
 TEXTS = [at for at, column in enumerate(RUNS) if column not in KINDS]
 NUMBERS = [at for at, column in enumerate(RUNS) if KINDS.get(column) is int]
+
+HEADER_BYTES = 100
 
 ROWS_PAGE = 13
 """The first byte of a page with rows of a table."""
@@ -40,15 +43,31 @@ def whole_runs(path: Path) -> Iterator[Run]:
     """
     with path.open("rb") as file:
         n_bytes = os.fstat(file.fileno()).st_size
-        for page_bytes, usable in page_sizes(os.pread(file.fileno(), 100, 0)):
+        for page_bytes, usable in page_sizes(read(file.fileno(), HEADER_BYTES, 0)):
             pages = Pages(file.fileno(), n_bytes, page_bytes, usable)
             for number in range(1, n_bytes // page_bytes + 1):
                 yield from filter(None, map(run, pages.records(number)))
 
 
+def header_of(path: Path) -> bytes:
+    """What a database's file begins with; less of it where that is not there."""
+    with path.open("rb") as file:
+        return read(file.fileno(), HEADER_BYTES, 0)
+
+
+def read(file: int, length: int, at: int) -> bytes:
+    """Bytes of a file; none where the disk cannot read them: what lies there is not whole."""
+    try:
+        return os.pread(file, length, at)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
+
+
 def page_sizes(header: bytes) -> set[tuple[int, int]]:
     """What the pages' size may be, and how much of a page is used: as the header has it, and as SQLite does it."""
-    size = int.from_bytes(header[16:18]) if len(header) == 100 else 0
+    size = int.from_bytes(header[16:18]) if len(header) == HEADER_BYTES else 0
     size = 65536 if size == 1 else size
     sane = size >= 512 and size & (size - 1) == 0 and header[20] <= 32
     return {(4096, 4096)} | ({(size, size - header[20])} if sane else set())
@@ -74,8 +93,8 @@ class Pages:
         self.left = MOST_FOLLOWED * n_bytes
 
     def page(self, number: int) -> bytes:
-        """A page by its number, which counts from 1; empty where there is none."""
-        return os.pread(self.file, self.page_bytes, (number - 1) * self.page_bytes) if number > 0 else b""
+        """A page by its number, which counts from 1; empty where there is none, or the disk cannot read it."""
+        return read(self.file, self.page_bytes, (number - 1) * self.page_bytes) if number > 0 else b""
 
     def records(self, number: int) -> Iterator[list[Value]]:
         """The records of a page, if it is one of rows."""

@@ -19,6 +19,9 @@ ANOTHER = "another file with --output"
 SAFE = "finished runs are safe"
 """They are: what is stored is stored whole, and nothing else of it is ever written again."""
 
+MOST_OF_A_PATH = 504
+"""Bytes of a path that SQLite opens on Unix: with `-journal`, 512."""
+
 PROBE = bytes(1 << 16)
 """What the disk is tried with: larger than what SQLite writes at once, so that what fails there fails here."""
 
@@ -51,6 +54,11 @@ def present(path: Path) -> bool:
 def explanation(path: Path, error: Exception, elsewhere: str = ELSEWHERE) -> str:
     """One line on an error that a file gave rise to, with a remedy, which may be to name a place `elsewhere`."""
     code = _code(error)
+    if code == "SQLITE_CANTOPEN" and len(os.fsencode(os.path.realpath(path))) > MOST_OF_A_PATH:
+        code = "ENAMETOOLONG"
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK":
+        who = "who last wrote it was killed, and who may write it has to run `lrsweep report` once"
+        return f"{path} cannot be read yet: {who}; {SAFE}"
     if code in ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY") and (cause := refusal(path.parent)):
         code, error = _code(cause), cause
     safe = f"{SAFE}; " if elsewhere in (ELSEWHERE, ANOTHER) else ""  # a new sweep file has no runs
@@ -62,8 +70,8 @@ def explanation(path: Path, error: Exception, elsewhere: str = ELSEWHERE) -> str
             return f"{path} cannot be written: it is larger than a file may be; {safe}raise the limit (ulimit -f)"
         case "EIO" | "SQLITE_IOERR":
             kept = f"{SAFE} as far as it keeps them; " if safe else ""
-            again = f"run the same command again, or copy what is there to another disk and name {elsewhere}"
-            return f"{path}: the disk reports an error ({_reason(error)}); {kept}{again}"
+            said = f"{path}: the disk reports an error ({_reason(error)}); {kept}run the same command again"
+            return f"{said}, or copy what is there (with ddrescue) to another disk and name {elsewhere}"
         case "EROFS":
             return f"{path} cannot be written: its disk is read-only; {safe}make it writable, or name {elsewhere}"
         case "EACCES" | "EPERM" | "SQLITE_PERM":
@@ -76,10 +84,13 @@ def explanation(path: Path, error: Exception, elsewhere: str = ELSEWHERE) -> str
             return f"{in_the_way(path)}: {way}; move or remove that, or name {elsewhere}"
         case "EISDIR":
             return f"{_named(error) or path} is a folder where a file must be; move or remove it, or name {elsewhere}"
+        case "ENOENT" if path.parent.exists():
+            return f"{path} cannot be written: it was removed or renamed; {safe}run the same command again"
         case "ENOENT":
             return f"{path} cannot be written: {path.parent} does not exist, or no more; make it, or name {elsewhere}"
         case "ENAMETOOLONG":
-            return f"{path}: the name is too long for this disk; shorten it, or name {elsewhere}"
+            whose = "SQLite" if isinstance(error, sqlite3.Error) else "this disk"
+            return f"{path}: the name is too long for {whose}; shorten it, or name {elsewhere}"
         case "SQLITE_BUSY" | "SQLITE_LOCKED":
             return f"{path} is held by another program; close that and run the same command again"
         case "SQLITE_NOTADB" | "SQLITE_CORRUPT":

@@ -7,21 +7,24 @@ import contextlib
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from search_cases import SEARCHES, TEXT, table, views
-from test_execute import GUILTY, flat, stack_of
+from test_execute import GUILTY, flat, stack_of, stack_on
 from threadpoolctl import threadpool_limits
 from waiting import wait_until
 
@@ -32,7 +35,7 @@ from lrsweep.execute.cluster import Cluster, Errand, Worker
 from lrsweep.execute.connection import connected
 from lrsweep.execute.remote import Delivered, inventory
 from lrsweep.search import View
-from lrsweep.vocabulary import CRASHED, FINISHED, LrsweepError, Outcome, Stack, UsageError
+from lrsweep.vocabulary import CRASHED, FINISHED, DataError, LrsweepError, Outcome, Source, Stack, UsageError
 
 distributed = pytest.importorskip("distributed")
 dask_config = pytest.importorskip("dask.config")
@@ -76,6 +79,21 @@ def sabotaged(stack, data, watch):
 remote.train = sabotaged
 """
 """A worker that comes to an end with its first stack alone."""
+
+GATE = """
+import time
+from pathlib import Path
+import lrsweep.execute.remote as remote
+train, here = remote.train, Path(__file__).parent
+def gated(stack, data, watch):
+    here.joinpath("met").touch()
+    while not here.joinpath("go").exists():
+        watch()
+        time.sleep(0.02)
+    return train(stack, data, watch)
+remote.train = gated
+"""
+"""A worker whose stacks go on when they are let."""
 
 WITHOUT = """
 import importlib.abc, sys
@@ -304,6 +322,13 @@ def test_a_worker_whose_blas_does_not_stay_at_one_thread_trains_nothing(monkeypa
         remote.train_there(stack_of(0), None, "tcp://there", 1)
 
 
+def test_what_was_trained_while_blas_had_more_threads_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "one_blas_thread", contextlib.nullcontext)
+    held = remote.OneBlasThread().held()
+    with contextlib.ExitStack() as meanwhile, pytest.raises(RuntimeError, match="OPENBLAS_NUM_THREADS=1"), held:
+        meanwhile.enter_context(threadpool_limits(2, user_api="blas"))
+
+
 # Workers that die.
 
 
@@ -352,7 +377,9 @@ def worker_with(threads: int, *attempts: int) -> Worker:
     ],
 )
 def test_a_worker_has_room_for(threads: int, attempts: list[int], attempt: int, room: bool) -> None:
-    assert worker_with(threads, *attempts).has_room(Errand(stack_of(9), attempt)) is room
+    worker = worker_with(threads, *attempts)
+    assert worker.has_room(Errand(stack_of(9), attempt)) is room
+    assert not replace(worker, paused=True).has_room(Errand(stack_of(9), attempt))
 
 
 class Client:
@@ -367,6 +394,12 @@ class Client:
     def nthreads(self) -> dict[str, int]:
         return {}
 
+    def ncores_running(self) -> dict[str, int]:
+        return {}
+
+    def sync(self, ask: Callable[[], Any]) -> Any:
+        return ask()
+
 
 def buried(
     worker: Worker, *, retired: bool = False, say: Callable[[str], object] = lambda _: None
@@ -375,7 +408,7 @@ def buried(
     cluster = Cluster(Client(), None, None, say)
     cluster.workers[worker.address] = worker
     if retired:
-        cluster.note((0.0, {"action": "remove-worker", "worker": worker.address, "expected": True}))
+        cluster.note(worker.address, (0.0, {"action": "remove-worker", "expected": True}))
     outcomes = cluster.bury(worker)
     return outcomes, [(errand.stack.ids, errand.attempt) for errand in cluster.waiting]
 
@@ -415,6 +448,39 @@ def test_a_scheduler_tells_who_leaves_in_order(dask: Processes, address: str) ->
         client.retire_workers([leaving])
         wait_for(lambda: crew.retired == {leaving})
     third.wait(PATIENCE)
+
+
+@contextlib.contextmanager
+def gated(dask: Processes, folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A third worker, its address and process; it begins each stack, and goes on where the folder has a file `go`."""
+    (folder / "sitecustomize.py").write_text(GATE)
+    with distributed.Client(dask.address, set_as_default=False) as client:
+        there = {*client.nthreads()}
+        process = dask.work("--nthreads", "1", *arguments, PYTHONPATH=str(folder))
+        try:
+            [third] = wait_for(lambda: client.nthreads().keys() - there)
+            yield third, process
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+            wait_for(lambda: third not in client.nthreads())
+
+
+def test_a_worker_that_is_ended_in_order_makes_nobody_guilty(dask: Processes, address: str, tmp_path: Path) -> None:
+    """By SIGTERM, as a batch system, a container's end or a preemption does; its nanny tells of it."""
+    told = list[str]()
+
+    def end() -> None:
+        wait_for((tmp_path / "met").exists)
+        process.terminate()
+
+    with gated(dask, tmp_path) as (third, process), connected(address) as client:
+        threading.Thread(target=end).start()
+        with contextlib.closing(Cluster(client, None, None, told.append)) as crew:
+            outcomes = flat(crew.train([stack_of(seed) for seed in range(6)]))
+    assert {(outcome.status, outcome.timing["attempt"]) for outcome in outcomes.values()} == {(FINISHED, 1)}
+    [line] = told
+    assert line.startswith(f"worker {third} is gone; runs that it had in hand are tried again: ")
 
 
 # Data.
@@ -479,6 +545,23 @@ def test_data_that_is_lost_with_its_worker_is_sent_again(address: str) -> None:
         os.kill(client.run(os.getpid, workers=[holder])[holder], signal.SIGKILL)
         wait_for(lambda: len(client.nthreads()) < 2 or holder not in client.nthreads())
         assert {one.status for one in flat(crew.train([stack_of(1), stack_of(2)])).values()} == {FINISHED}
+
+
+def test_data_that_leaves_the_cache_is_read_again_or_missed(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "data.csv"
+    source.write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(20)))
+    monkeypatch.setenv("LRSWEEP_CACHE", str(tmp_path / "cache"))
+    stacks = [stack_on(Source("file", str(source), "y"), seed) for seed in range(2)]
+    shutil.rmtree(tmp_path / "cache")
+    with connected(address) as client, contextlib.closing(Cluster(client, None, None, lambda _: None)) as crew:
+        assert {outcome.status for outcome in flat(crew.train(stacks)).values()} == {FINISHED}
+    shutil.rmtree(tmp_path / "cache")
+    source.unlink()
+    lost = pytest.raises(DataError, match=r"the cache has lost data, and .*data.csv: .*; finished runs are kept")
+    with lost, connected(address) as client:
+        flat(Cluster(client, None, None, lambda _: None).train(stacks))
 
 
 def test_what_dask_writes_to_disk_for_lack_of_memory_comes_back_as_data() -> None:
@@ -647,18 +730,66 @@ def test_a_frozen_worker_holds_up_nobody(
             wait_for(lambda: frozen not in client.nthreads())
 
 
+def test_a_paused_worker_gives_back_what_it_has_not_begun(dask: Processes, address: str, tmp_path: Path) -> None:
+    """And takes part as soon as it goes on. Without a limit of its memory Dask does not end the pause itself."""
+    told = list[str]()
+
+    def pause_it() -> None:
+        wait_for((tmp_path / "met").exists)
+        pause(client, third)
+        wait_for(lambda: told)
+        (tmp_path / "go").touch()
+
+    with gated(dask, tmp_path, "--no-nanny", "--memory-limit", "0") as (third, _), connected(address) as client:
+        end = time.perf_counter() + PATIENCE
+        with contextlib.closing(Cluster(client, end, None, told.append)) as crew:
+            threading.Thread(target=pause_it).start()
+            outcomes = flat(crew.train([stack_of(seed) for seed in range(6)]))
+            pause(client, third, "running")
+            wait_for(lambda: crew.look_round() or not crew.workers[third].paused)
+    assert told == [f"worker {third} is paused, its memory being nearly full; it gets stacks when it goes on"]
+    assert [outcome.timing["worker"] for outcome in outcomes.values()].count(third) == 1
+    assert {(outcome.status, outcome.timing["attempt"]) for outcome in outcomes.values()} == {(FINISHED, 1)}
+    assert len(outcomes) == 6
+
+
+def pause(client: Any, address: str, status: str = "paused") -> None:
+    """Has a worker begin nothing more, as its memory limit does."""
+
+    def set_status(dask_worker: Any) -> None:
+        dask_worker.status = distributed.Status[status]
+
+    client.run(set_status, workers=[address])
+
+
+def test_workers_that_are_all_paused_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[str]()
+    monkeypatch.setattr(ours, "ABSENCE_SECONDS", 0)
+    cluster = Cluster(Client(), time.perf_counter() + 0.5, None, told.append)
+    cluster.workers["tcp://there"] = replace(worker_with(1), paused=True)
+    cluster.due = time.monotonic() + PATIENCE
+    assert not flat(cluster.train([stack_of(0)]))
+    assert told == ["tcp://nowhere:1 has no worker that is not paused; waiting for one"]
+
+
 def test_a_frozen_scheduler_ends_the_sweep(
     spec: Path, dask: Processes, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "SILENCE_SECONDS", 1)
-    view = Looking(lambda _: dask.started[0].send_signal(signal.SIGSTOP))
-    start = time.monotonic()
+    view, limits = Looking(lambda _: dask.started[0].send_signal(signal.SIGSTOP)), list[float | None]()
+    within = ours.within
+
+    def limited(seconds: float | None, ask: Callable[[], Any]) -> Any:
+        limits.append(seconds)
+        return within(seconds, ask)
+
+    monkeypatch.setattr(ours, "within", limited)
     try:
         with pytest.raises(LrsweepError, match="does not answer; finished runs are kept; the same command goes on"):
             run(spec, cluster=address, view=view, overrides=LONG)
-        assert time.monotonic() - start < PATIENCE  # 4 s where nothing else runs
     finally:
         dask.started[0].send_signal(signal.SIGCONT)
+    assert limits[-1] == 1  # what was waited for at last; how long that takes is the machine's affair
 
 
 class Frozen(Client):
@@ -697,7 +828,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ("tcp://127.0.0.1:1", "no scheduler answers there"),
+        ("tcp://127.0.0.1:1", "start (a scheduler|one) with `dask scheduler`, or mend the address"),
         ("carrier-pigeon://here:1", "is no address; write it like tcp://host:8786"),
         ("tcp://here", "is no address; write it like tcp://host:8786"),
         ("tcp://:8786", "is no address; write it like tcp://host:8786"),
@@ -745,7 +876,7 @@ def test_a_port_that_says_nothing_is_left_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with (
-            pytest.raises(UsageError, match=r"no scheduler answers there \(.*0.4 s\)"),
+            pytest.raises(UsageError, match="no scheduler answers there; start one with `dask scheduler`"),
             connected(address, told.append),
         ):
             pass
@@ -798,8 +929,35 @@ def test_a_port_where_something_else_answers_is_one_line(spec: Path) -> None:
         ended = subprocess.run(command, cwd=spec.parent, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode == 2
     *before, line = ended.stderr.splitlines()
-    assert "no scheduler answers there" in line
+    assert "what answers there is no scheduler" in line
     assert all("yet; waiting" in one for one in before)  # where the machine is slower than the answer may be
+
+
+def caused(error: BaseException, *causes: BaseException) -> BaseException:
+    """An error as Dask raises it, with what it came of."""
+    first = error
+    for cause in causes:
+        error.__cause__ = error = cause  # from left to right
+    return first
+
+
+@pytest.mark.parametrize(
+    ("scheme", "causes", "told"),
+    [
+        ("tcp", [ConnectionRefusedError(111, "Connection refused")], "nothing listens there; start a scheduler"),
+        ("tcp", [socket.gaierror(-2, "Name or service not known")], "the host here is not found (Name or service not"),
+        ("tcp", [TimeoutError(), asyncio.CancelledError()], "no scheduler answers there; start one with"),
+        ("tcp", [OSError(113, "No route to host")], "it cannot be reached (No route to host); mend the address or the"),
+        ("tcp", [ConnectionResetError(104, "reset")], "what listens there hangs up; mend the address: tls:// where it"),
+        ("tls", [ConnectionResetError(104, "reset")], "what listens there hangs up; mend the address, or Dask's TLS"),
+        ("tls", [ssl.SSLError(1, "wrong")], "TLS fails there (wrong); mend the address, or Dask's TLS settings"),
+        ("tcp", [ValueError("magic")], "what answers there is no scheduler (ValueError); mend the address"),
+    ],
+)
+def test_why_no_scheduler_is_reached(scheme: str, causes: list[BaseException], told: str) -> None:
+    """By the cause that Dask wraps, and hides where it tells of a timeout."""
+    error = caused(OSError("Timed out trying to connect"), *causes)
+    assert connection.trouble(error, f"{scheme}://here:8786").startswith(told)
 
 
 def test_a_cluster_and_workers_are_one_too_many(spec: Path) -> None:
@@ -885,8 +1043,10 @@ def test_tls_with_dasks_own_settings(spec: Path, tmp_path: Path, certificates: d
     with processes(tmp_path, address="tls://127.0.0.1:0", **certificates["own"]) as made:
         made.work("--nthreads", "1", "--no-nanny")
         assert made.address.startswith("tls://")
+        with pytest.raises(UsageError, match="hangs up; mend the address: tls:// where it speaks TLS"):
+            run(spec, cluster=made.address.replace("tls", "tcp"))
         for name, code, told in [
-            ("another", 2, "no scheduler answers there"),
+            ("another", 2, "its certificate is not accepted (self-signed certificate); mend Dask's TLS settings"),
             ("own", 0, "Next: "),
         ]:
             with pytest.MonkeyPatch.context() as patch:

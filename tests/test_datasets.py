@@ -1,5 +1,6 @@
 """Sources, cache, split and scaling."""
 
+import errno
 import gzip
 import hashlib
 import os
@@ -19,7 +20,7 @@ import pandas as pd
 import pytest
 import sklearn.datasets
 
-from lrsweep.datasets import DATASETS, cached, load, prepare, split_sizes
+from lrsweep.datasets import DATASETS, MissingError, cached, load, prepare, split_sizes
 from lrsweep.datasets.cache import cache_folder
 from lrsweep.datasets.split import split_order
 from lrsweep.vocabulary import Data, DataError, RawData, Source, StoreError
@@ -544,6 +545,25 @@ def test_a_damaged_entry_is_refused_by_cached_and_rebuilt_by_load(cache: Path, n
         cached(raw.fingerprint)
     np.testing.assert_array_equal(load(source).x, sklearn.datasets.load_iris().data)
     assert path.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_used_is_missing_data_and_want_of_memory_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is no run's failure, the second may be."""
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    fingerprint = load(Source("name", "iris")).fingerprint
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "load", no_memory)
+        with pytest.raises(MemoryError, match="Cannot allocate memory"):
+            cached(fingerprint)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LRSWEEP_CACHE", str(tmp_path / "file"))
+    with pytest.raises(MissingError, match="cannot be used"):
+        cached(fingerprint)
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\x00", b"0123456789abcdef"])

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from waiting import wait_until
 from lrsweep import datasets, execute
 from lrsweep.execute import training
 from lrsweep.execute.workers import Pool, Worker, bare_surroundings
-from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, PAUSED, Outcome, Run, Source, Stack
+from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, PAUSED, DataError, Outcome, Run, Source, Stack
 
 IRIS = Source("name", "iris")
 GUILTY = 666
@@ -43,8 +44,13 @@ lrsweep.execute.training.train = sabotaged
 
 def stack_of(*seeds: int, epochs: int = 2) -> Stack:
     """A stack on iris, a run for each seed; ids tell the seed."""
-    runs = tuple(replace(RUN, dataset=IRIS, seed=seed, epochs=epochs, precision="float32") for seed in seeds)
-    return Stack(runs, tuple(f"r{seed}" for seed in seeds), datasets.load(IRIS).fingerprint)
+    return stack_on(IRIS, *seeds, epochs=epochs)
+
+
+def stack_on(source: Source, *seeds: int, epochs: int = 2) -> Stack:
+    """A stack on some data, a run for each seed; ids tell the seed."""
+    runs = tuple(replace(RUN, dataset=source, seed=seed, epochs=epochs, precision="float32") for seed in seeds)
+    return Stack(runs, tuple(f"r{seed}" for seed in seeds), datasets.load(source).fingerprint)
 
 
 def trained(stacks: list[Stack], workers: int) -> dict[str, Outcome]:
@@ -192,6 +198,47 @@ def test_data_is_prepared_once_for_runs_that_share_it() -> None:
     assert execute.data_for(stack) is execute.data_for(replace(stack, runs=(other,)))
 
 
+# --- Data that goes away.
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of one test, from which this process has nothing prepared."""
+    monkeypatch.setenv("LRSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(training, "_loaded", {})
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_data_that_leaves_the_cache_is_read_again(cache: Path, workers: int) -> None:
+    """As where a cleaner of caches is at work at night; it costs no run an attempt."""
+    stacks = [stack_of(seed) for seed in range(4)]
+    shutil.rmtree(cache)
+    outcomes = trained(stacks, workers)
+    assert {(outcome.status, outcome.timing["attempt"]) for outcome in outcomes.values()} == {(FINISHED, 1)}
+    assert len(outcomes) == 4
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("shift", "told"), [(None, r".*data.csv: .*"), (1, r".*data.csv gives other data by now")])
+def test_data_that_its_source_gives_no_more_is_no_runs_failure(
+    cache: Path, tmp_path: Path, workers: int, shift: int | None, told: str
+) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(rows(0))
+    stack = stack_on(Source("file", str(path), "y"), 0, 1)
+    shutil.rmtree(cache)
+    path.unlink() if shift is None else path.write_text(rows(shift))
+    with pytest.raises(DataError, match=f"the cache has lost data, and {told}; finished runs are kept"):
+        trained([stack], workers)
+    assert not workers_alive()
+
+
+def rows(shift: int) -> str:
+    """A table of 20 rows."""
+    return "x,y\n" + "".join(f"{i + shift},{'ab'[i % 2]}\n" for i in range(20))
+
+
 # --- Several goes of one crew.
 
 
@@ -255,8 +302,7 @@ def test_a_worker_that_dies_between_two_goes_costs_nothing() -> None:
         flat(go([stack_of(0), stack_of(1)]))
         killed, spared = workers_alive()
         os.kill(killed, signal.SIGKILL)
-        while alive(killed):
-            time.sleep(0.001)
+        wait_until(lambda: killed not in workers_alive())  # its threads may outlive what the kernel shows as ended
         outcomes = flat(go([stack_of(2, 3), stack_of(4)]))
         assert spared in workers_alive()
     assert {outcome.timing["attempt"] for outcome in outcomes.values()} == {1}

@@ -34,7 +34,8 @@ NETWORK = {
 MAY_USE_IT = {
     "datasets/openml.py": {"http", "urllib"},
     "execute/cluster.py": {"asyncio", "dask", "distributed"},
-    "execute/connection.py": {"asyncio", "distributed"},
+    "execute/delivery.py": {"asyncio", "distributed"},
+    "execute/connection.py": {"asyncio", "distributed", "socket", "ssl"},
     "execute/remote.py": {"distributed"},
 }
 """`openml:` and the cluster."""

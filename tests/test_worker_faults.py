@@ -23,7 +23,7 @@ from waiting import wait_until
 from lrsweep import execute
 from lrsweep.execute.workers import FALSE_STARTS, Pool, Worker
 from lrsweep.signals import Ended
-from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, Outcome, Stack, UsageError
+from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, DataError, Outcome, Stack, UsageError
 
 FAULTS = {
     601: ("ctypes.string_at(0)", "signal SIGSEGV; a fault in NumPy, its BLAS or the machine: --retry-failed"),
@@ -121,6 +121,15 @@ def test_no_run_is_guilty_of_what_ends_all_processes(number: signal.Signals, mon
     monkeypatch.setattr(time, "sleep", heard)
     with pytest.raises(Ended):
         pool.bury(worker)
+
+
+def test_a_worker_that_does_not_see_the_parents_cache_ends_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its data is read again once, and not without end."""
+    sabotage(tmp_path, f"os.environ['LRSWEEP_CACHE'] = {str(tmp_path / 'another')!r}", monkeypatch)
+    with pytest.raises(DataError, match=r"another.* is missing or damaged"):
+        trained([stack_of(0, 1)], workers=1)
 
 
 # No memory

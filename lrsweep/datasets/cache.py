@@ -6,6 +6,7 @@ sources/<pointer>                         holds the fingerprint of what a source
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,10 @@ from lrsweep.vocabulary import DataError, RawData, Source, StoreError
 
 CACHE_FORMAT = 3
 """Raised when the same source is to be read differently, so that older cache entries are left aside."""
+
+
+class MissingError(DataError):
+    """What was cached is not there any more, which is no fault of the run that wants it."""
 
 
 def load(source: Source, task: str | None = None) -> RawData:
@@ -53,14 +58,19 @@ def verified(fingerprint: str) -> RawData:
 
 
 def cached(fingerprint: str) -> RawData:
-    """The data that an earlier `load` cached, memory-mapped and read-only. Raises DataError where it is not there."""
-    folder = cache_folder() / fingerprint
+    """The data that an earlier `load` cached, memory-mapped and read-only. Raises MissingError where it is gone."""
+    try:
+        folder = cache_folder() / fingerprint
+    except (DataError, StoreError) as error:
+        raise MissingError(str(error)) from error
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))
         x, y = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in "xy")
         return RawData(x, y, meta["task"], tuple(meta["classes"]), fingerprint)
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError(error.strerror) from error
+        raise MissingError(
             f"{folder} is missing or damaged ({error}); "
             "run the sweep again, on several machines with LRSWEEP_CACHE set to a folder that all of them see"
         ) from error

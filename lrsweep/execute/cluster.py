@@ -9,16 +9,17 @@ All that is put into the cluster belongs to this process's client: the scheduler
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Container, Coroutine, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lrsweep.execute.connection import ANSWER_SECONDS, within
 from lrsweep.execute.delivery import Arriving, Delivery
-from lrsweep.execute.remote import Unwanted, inventory, train_there
+from lrsweep.execute.remote import Unwanted, executing, inventory, train_there
 from lrsweep.execute.training import AGAIN, Stream, left, singles, unfinished
 from lrsweep.vocabulary import CRASHED, LrsweepError, Outcome, Say, Stack, UsageError
 
@@ -50,11 +51,12 @@ Found = TypeVar("Found")
 
 @dataclass(eq=False)
 class Errand:
-    """A stack on its way; `sent` tells that a worker may have begun it."""
+    """A stack on its way; `sent` tells that a worker may have begun it, as the task of Dask with this name."""
 
     stack: Stack
     attempt: int = 1
     sent: bool = False
+    task: str = ""
 
 
 @dataclass(eq=False)
@@ -66,16 +68,18 @@ class Worker:
     hands: dict[Future[list[Outcome]], Errand] = field(default_factory=dict)
     data: Arriving = field(default_factory=dict)
     failures: set[BaseException | None] = field(default_factory=set)
+    paused: bool = False
 
     def has_room(self, errand: Errand) -> bool:
         """Whether one more stack may be sent here.
 
         At a first attempt a worker has a stack for each thread and QUEUED more, at a second, after a worker died with
         it, one for each thread, from the third on that stack alone: what kills a worker alone is the guilty run.
+        One that is paused would begin nothing.
         """
         attempt = max([errand.attempt, *(other.attempt for other in self.hands.values())])
         most = {1: self.threads + QUEUED, 2: self.threads}.get(attempt, 1)
-        return len(self.hands) < most
+        return not self.paused and len(self.hands) < most
 
 
 class Cluster:
@@ -97,9 +101,9 @@ class Cluster:
         self.asked: dict[str, Future[dict[str, str] | Exception]] = {}
         self.refused: set[str] = set()
         self.retired: set[str] = set()
+        self.followed: set[str] = set()
         self.begun, self.due = False, 0.0
         self.check_scheduler()
-        client.subscribe_topic("all", self.note)
         self.look_round()
         self.await_answers()
 
@@ -117,11 +121,22 @@ class Cluster:
                 "install the same in its environment as here"
             ) from error
 
-    def note(self, event: tuple[float, Any]) -> None:
-        """Notes who leaves in order, as at the end of a batch job: no run is guilty of that."""
-        about = event[1]
-        if isinstance(about, dict) and about.get("action") == "remove-worker" and about.get("expected"):
-            self.retired.add(about["worker"])
+    def follow(self, address: str) -> None:
+        """Has the scheduler tell what becomes of a worker; one that left may have had the same address."""
+        self.retired.discard(address)
+        self.followed.add(address)
+        self.client.subscribe_topic(address, functools.partial(self.note, address))
+
+    def note(self, address: str, event: tuple[float, Any]) -> None:
+        """Notes that a worker leaves in order, as at the end of a batch job: no run is guilty of that.
+
+        It is closing, since it is retired or its nanny got SIGTERM, or the scheduler expected that it would be gone.
+        """
+        about = event[1] if isinstance(event[1], dict) else {}
+        if about.get("expected") or str(about.get("status")).startswith("closing"):
+            self.retired.add(address)
+        elif about.get("status") == "running":  # it could not be retired
+            self.retired.discard(address)
 
     def look_round(self) -> list[Outcome]:
         """Takes note of who came and who went, and returns the outcomes of runs that crashed with those who went."""
@@ -133,16 +148,37 @@ class Cluster:
         seconds = left(self.deadline)
         try:
             patience = SILENCE_SECONDS if seconds is None else min(seconds, SILENCE_SECONDS)
-            self.threads = within(patience, self.client.nthreads)
+            self.threads, running = within(patience, self.threads_and_running)
         except (OSError, CancelledError) as error:
             if left(self.deadline) == 0:
                 return []
             raise self.lost(error) from error
         self.refused &= self.threads.keys()
         for address in self.threads.keys() - self.workers.keys() - self.refused - self.asked.keys():
+            self.follow(address)
             self.asked[address] = self.start(self.ask(address))
         gone = [worker for address, worker in self.workers.items() if address not in self.threads]
+        for address in self.workers.keys() & self.threads.keys() - self.retired:
+            self.relieve(self.workers[address], address not in running)
         return [outcome for worker in gone for outcome in self.bury(worker)]
+
+    def threads_and_running(self) -> tuple[dict[str, int], Container[str]]:
+        """The workers' threads, and which of them begin what they are given."""
+        return self.client.nthreads(), self.client.sync(self.client.scheduler.ncores_running)
+
+    def relieve(self, worker: Worker, paused: bool) -> None:
+        """Takes from a worker that Dask has paused, for want of memory, what it has not begun: others may have it."""
+        if paused and not worker.paused:
+            try:
+                begun = within(ANSWER_SECONDS, functools.partial(self.client.run, executing, workers=[worker.address]))
+            except (OSError, CancelledError):  # it is gone, or answers at the next look
+                return
+            idle = [future for future, errand in worker.hands.items() if errand.task not in begun[worker.address]]
+            for future in reversed(idle):
+                future.cancel()
+                self.waiting.appendleft(replace(worker.hands.pop(future), sent=False))
+            self.say(f"worker {worker.address} is paused, its memory being nearly full; it gets stacks when it goes on")
+        worker.paused = paused
 
     def hear_newcomers(self) -> None:
         """Lets those take part who have answered. Nobody waits for one that is frozen: it may answer when it is not."""
@@ -173,7 +209,6 @@ class Cluster:
             self.say(f"left out: {line}")
             self.refused.add(address)
         else:
-            self.retired.discard(address)
             self.workers[address] = Worker(address, threads)
 
     def size(self) -> int:
@@ -182,11 +217,12 @@ class Cluster:
         return max(1, sum(worker.threads for worker in self.workers.values()))
 
     def await_worker(self) -> None:
-        """Waits until there is a worker, or for the deadline."""
+        """Waits until there is a worker that is not paused, or for the deadline."""
         since: float | None = time.monotonic()
-        while not self.workers and left(self.deadline) != 0:
+        while all(worker.paused for worker in self.workers.values()) and left(self.deadline) != 0:
             if since is not None and time.monotonic() >= since + ABSENCE_SECONDS:
-                self.say(f"{self.address} has no worker{' that answers' if self.asked else ''}; waiting for one")
+                kind = " that is not paused" if self.workers else " that answers" if self.asked else ""
+                self.say(f"{self.address} has no worker{kind}; waiting for one")
                 since = None
             time.sleep(0.1)
             self.look_round()
@@ -232,7 +268,8 @@ class Cluster:
         for future in self.asked.values():
             future.cancel()
         if self.client.status == "running":  # else the scheduler would complain of an event that nobody takes
-            self.client.unsubscribe_topic("all")
+            for address in self.followed:
+                self.client.unsubscribe_topic(address)
 
     def outcomes(self) -> Stream:
         """Each waiting stack's outcomes as they come, until the deadline."""
@@ -291,6 +328,8 @@ class Cluster:
                 raise self.unable(worker, error.__cause__) from error
             self.waiting.appendleft(worker.hands.pop(future))
             outcomes, self.due = [], 0.0
+        except LrsweepError:  # the data is lost
+            raise
         except Exception as error:
             raise self.unable(worker, error) from error
         self.employ()
@@ -333,12 +372,15 @@ class Cluster:
         """Has a worker train a stack, with all that it needs for that."""
         here: dict[str, Any] = {"workers": [worker.address], "pure": False}
         try:
-            delivered = await self.delivery.to(worker.address, worker.data, errand.stack.fingerprint)
+            delivered = await self.delivery.to(worker.address, worker.data, errand.stack)
             stack = await self.client.scatter(errand.stack, workers=[worker.address], hash=False)
+        except LrsweepError:
+            raise
         except Exception as error:  # whatever is wrong with the worker is seen at the next look
             raise Undelivered from error
         errand.sent = True
         told = self.client.submit(train_there, stack, delivered, worker.address, errand.attempt, **here)
+        errand.task = str(told.key)
         try:
             outcomes: list[Outcome] = await told
         finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import re
+import socket
+import ssl
 import threading
 import time
 import warnings
@@ -28,6 +29,8 @@ SPARE_SECONDS = 1
 """Beyond its own limit, which Dask does not mind when a scheduler is frozen."""
 
 PORTS = 2**16
+
+ENCRYPTED = ("tls", "wss")
 
 MISSING = "--cluster trains on Dask, which is not installed; pip install 'lrsweep[dask]', or '.[dask]' in a clone"
 
@@ -73,7 +76,7 @@ def check_address(address: str) -> None:
         host, port = "", 0
     if not (separator and host and 0 < port < PORTS):
         raise UsageError(f"--cluster {address!r} is no address; write it like tcp://host:8786")
-    if scheme in ("tls", "wss"):
+    if scheme in ENCRYPTED:
         try:
             settings = Security().get_connection_args("client")["ssl_context"]
         except (OSError, ValueError) as error:
@@ -103,14 +106,33 @@ def attempted(address: str, seconds: float) -> distributed.Client:
         client.status = "closed"  # else it would close itself by and by, wait 10 s for nobody, and end in a traceback
         if not isinstance(error, Exception):
             raise
-        told = " ".join(str(error.__cause__ or error).split())
-        why = re.sub(r"^in <.*?>: ", "", told) or f"waited {seconds} s"  # which names an object of Dask's
         kind = UsageError if time.monotonic() < start + seconds else Silent  # Dask tries again what may yet become
-        raise kind(
-            f"--cluster {address}: no scheduler answers there ({why}); start one with `dask scheduler`, or mend the "
-            "address (tls:// where it speaks TLS)"
-        ) from error
+        raise kind(f"--cluster {address}: {trouble(error, address)}") from error
     return client
+
+
+def trouble(error: BaseException, address: str) -> str:
+    """Why no scheduler is reached, by the error that all began with, and what to do."""
+    while not isinstance(error, TimeoutError) and (first := error.__cause__ or error.__context__):
+        error = first
+    scheme, _, place = address.partition("://")
+    mend = "mend the address" + (", or Dask's TLS settings" if scheme in ENCRYPTED else "")
+    match error:
+        case ConnectionRefusedError():
+            return "nothing listens there; start a scheduler with `dask scheduler`, or mend the address"
+        case socket.gaierror():
+            return f"the host {place.rpartition(':')[0]} is not found ({error.strerror}); mend the address"
+        case TimeoutError():
+            return "no scheduler answers there; start one with `dask scheduler`, or mend the address"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not accepted ({error.verify_message}); mend Dask's TLS settings"
+        case ssl.SSLError():
+            return f"TLS fails there ({error.strerror}); {mend}"
+        case ConnectionError():
+            return f"what listens there hangs up; {mend}{'' if scheme in ENCRYPTED else ': tls:// where it speaks TLS'}"
+        case OSError(strerror=str(told)):
+            return f"it cannot be reached ({told}); mend the address or the network"
+    return f"what answers there is no scheduler ({type(error).__name__}); {mend}"
 
 
 def within(seconds: float | None, ask: Callable[[], Found]) -> Found:

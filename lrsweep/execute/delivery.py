@@ -15,7 +15,8 @@ import numpy as np
 
 from lrsweep import datasets
 from lrsweep.execute.remote import Delivered, arrived
-from lrsweep.execute.training import KEPT
+from lrsweep.execute.training import KEPT, read_again
+from lrsweep.vocabulary import Stack
 
 if TYPE_CHECKING:
     import distributed
@@ -31,14 +32,15 @@ class Delivery:
         self.client = client
         self.uploaded: Arriving = {}
 
-    async def to(self, address: str, held: Arriving, fingerprint: str) -> distributed.Future:
-        """The copy of a dataset at a worker, among those that it has `held`, brought there if need be."""
-        return await once(held, fingerprint, functools.partial(self.bring, address, fingerprint))
+    async def to(self, address: str, held: Arriving, stack: Stack) -> distributed.Future:
+        """A worker's copy of a stack's dataset, among those that it has `held`, brought there if need be."""
+        return await once(held, stack.fingerprint, functools.partial(self.bring, address, stack))
 
-    async def bring(self, address: str, fingerprint: str) -> distributed.Future:
+    async def bring(self, address: str, stack: Stack) -> distributed.Future:
         """Brings a worker its copy of a dataset, from any other that has it."""
         here: dict[str, Any] = {"workers": [address], "pure": False}
-        raw = await once(self.uploaded, fingerprint, functools.partial(self.upload, address, fingerprint))
+        fingerprint = stack.fingerprint
+        raw = await once(self.uploaded, fingerprint, functools.partial(self.upload, address, stack))
         known = self.uploaded.get(fingerprint)
         try:
             delivered = self.client.submit(Delivered, raw, **here)
@@ -49,9 +51,12 @@ class Delivery:
             raise
         return delivered
 
-    async def upload(self, address: str, fingerprint: str) -> distributed.Future:
-        """Brings a dataset into the cluster, to the first worker that needs it."""
-        raw = datasets.cached(fingerprint)
+    async def upload(self, address: str, stack: Stack) -> distributed.Future:
+        """Brings a dataset into the cluster, to the first worker that needs it. Raises DataError where it is lost."""
+        try:
+            raw = datasets.cached(stack.fingerprint)
+        except datasets.MissingError:
+            raw = await asyncio.to_thread(read_again, stack)  # which may take long, and Dask's client must be heard
         raw = replace(raw, x=np.asarray(raw.x), y=np.asarray(raw.y))  # of the file that the arrays are mapped from
         return await self.client.scatter(raw, workers=[address], hash=False)
 

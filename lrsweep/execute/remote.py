@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,11 @@ def inventory() -> dict[str, str]:
     """What must be the same at both ends, so that it does not matter where a run is trained."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {"lrsweep": __version__, "lrsweep's numerics": str(NUMERICS), "Python": python, "NumPy": np.__version__}
+
+
+def executing(dask_worker: Any) -> set[str]:
+    """The names of the tasks that a worker has begun and not ended."""
+    return {*map(str, dask_worker.active_keys)}
 
 
 class OneBlasThread:
@@ -57,6 +63,7 @@ class OneBlasThread:
             with one_blas_thread():
                 check_blas()
                 yield
+                check_blas()  # another thread of the process may have set it meanwhile
         finally:
             with self.turn:
                 self.training -= 1

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from lrsweep import datasets
+from lrsweep.datasets import MissingError
 from lrsweep.engine.train import train
-from lrsweep.vocabulary import CURVE_COLUMNS, FAILED, Data, Outcome, Pause, Stack
+from lrsweep.vocabulary import CURVE_COLUMNS, FAILED, Data, DataError, Outcome, Pause, RawData, Stack
 
 _loaded: dict[object, Data] = {}
 """Prepared data by what decides it, no more than KEPT at a time."""
@@ -39,7 +40,12 @@ def train_here(deadline: float | None, stacks: Sequence[Stack]) -> Stream:
     for stack in stacks:
         if left(deadline) == 0:
             return
-        yield train_or_tell(stack, 0)
+        try:
+            outcomes = train_or_tell(stack, 0)
+        except MissingError:
+            read_again(stack)
+            outcomes = train_or_tell(stack, 0)
+        yield outcomes
 
 
 def left(deadline: float | None) -> float | None:
@@ -57,10 +63,27 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def data_for(stack: Stack) -> Data:
-    """The data of a stack's runs, from the cache that the parent filled; the last few are kept."""
+    """The data of a stack's runs, from the cache that the parent filled; the last few are kept. Raises MissingError."""
     run = stack.runs[0]
     key = (stack.fingerprint, datasets.data_key(run))
     return remembered(_loaded, key, lambda: datasets.prepare(datasets.cached(stack.fingerprint), run))
+
+
+def read_again(stack: Stack) -> RawData:
+    """The data of a stack's runs, cached anew from its source. Raises DataError where that gives it no more."""
+    run = stack.runs[0]
+    try:
+        raw = datasets.load(run.dataset, run.task)
+    except DataError as error:
+        raise DataError(
+            f"the cache has lost data, and {error}; finished runs are kept; the same command goes on"
+        ) from error
+    if raw.fingerprint != stack.fingerprint:
+        raise DataError(
+            f"the cache has lost data, and {run.dataset} gives other data by now; finished runs are kept; put it back, "
+            "or have the same command train on what it is now"
+        )
+    return raw
 
 
 def remembered(known: dict[object, Data], key: object, make: Callable[[], Data]) -> Data:
@@ -91,9 +114,14 @@ def train_or_tell(stack: Stack, worker: int | str, attempt: int = 1, how: How = 
 
 
 def attempted(stack: Stack, how: How) -> tuple[list[Outcome], str]:
-    """A stack's outcomes, or why there are none; the error, which holds all its arrays, is gone by then."""
+    """A stack's outcomes, or why there are none; the error, which holds all its arrays, is gone by then.
+
+    That data is missing is no run's failure: the parent may have it again.
+    """
     try:
         return how(stack), ""
+    except MissingError:
+        raise
     except Exception as error:
         return [], reason(error)
 

@@ -23,7 +23,17 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from lrsweep import ONE_THREAD
-from lrsweep.execute.training import AGAIN, NO_MEMORY, Stream, left, singles, train_or_tell, unfinished
+from lrsweep.datasets import MissingError
+from lrsweep.execute.training import (
+    AGAIN,
+    NO_MEMORY,
+    Stream,
+    left,
+    read_again,
+    singles,
+    train_or_tell,
+    unfinished,
+)
 from lrsweep.vocabulary import CRASHED, Outcome, Stack, UsageError
 from lrsweep.worker import READY, begin
 
@@ -52,7 +62,7 @@ REMEDIES: dict[int, str] = {
 
 @dataclass
 class Worker:
-    """A process and the stack that it has in hand, if any."""
+    """A process and the stack that it has in hand, if any; `lacking` tells that it had no data for the last one."""
 
     number: int
     process: BaseProcess
@@ -60,6 +70,7 @@ class Worker:
     stack: Stack | None = None
     attempt: int = 1
     ready: bool = False
+    lacking: bool = False
 
 
 class Pool:
@@ -143,15 +154,31 @@ class Pool:
     def hear(self, worker: Worker) -> list[Outcome]:
         """What a worker says, or its silence, means for its stack: its outcomes, if any. Then there is work for it."""
         try:
-            told: str | list[Outcome] = worker.pipe.recv()
+            told: str | MissingError | list[Outcome] = worker.pipe.recv()
         except (EOFError, OSError):  # OSError: it died in the middle of a message
             outcomes = self.bury(worker)
         else:
-            outcomes = self.greet(worker, told) if isinstance(told, str) else told
-            if outcomes:
-                worker.stack = None
+            outcomes = self.heed(worker, told)
         self.employ()
         return outcomes
+
+    def heed(self, worker: Worker, told: str | MissingError | list[Outcome]) -> list[Outcome]:
+        """The outcomes, if any, that a worker has told."""
+        if isinstance(told, str):
+            return self.greet(worker, told)
+        if isinstance(told, MissingError):
+            self.refill(worker, told)
+            return []
+        worker.stack, worker.lacking = None, False
+        return told
+
+    def refill(self, worker: Worker, told: MissingError) -> None:
+        """A worker lacks its stack's data: that is read again, once, and the stack is handed out again."""
+        if worker.lacking or worker.stack is None:
+            raise told
+        read_again(worker.stack)
+        self.waiting.appendleft((worker.stack, worker.attempt))
+        worker.stack, worker.lacking = None, True
 
     def greet(self, worker: Worker, told: str) -> list[Outcome]:
         """A worker is ready for the stack that it has, or says why it cannot be."""
@@ -259,4 +286,7 @@ def serve(pipe: Connection, number: int) -> None:
     """What a worker does: a stack in, its outcomes out, until the pipe closes."""
     while True:
         stack, attempt = pipe.recv()
-        pipe.send(train_or_tell(stack, number, attempt))
+        try:
+            pipe.send(train_or_tell(stack, number, attempt))
+        except MissingError as error:
+            pipe.send(error)

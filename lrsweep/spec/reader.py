@@ -53,7 +53,7 @@ def source_of(path: Path) -> bytes:
 
     It is asked for again while a sweep goes on, and nobody may ever write to a pipe: it has to be an ordinary file.
     """
-    name = "sweep.yaml" if path.is_dir() else path.name
+    name = path.name if path.suffix in (".yaml", ".yml") else "sweep.yaml"
     remedy = f"name a sweep file, or write one: lrsweep init {quoted(name)}"
     try:
         if path.exists() and not path.is_file():

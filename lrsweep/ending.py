@@ -15,10 +15,10 @@ from typing import Any, ParamSpec
 
 import typer
 
-from lrsweep.following import same_again
+from lrsweep.following import cluster_options, same_again
 from lrsweep.live import tell
 from lrsweep.signals import Ended, Ending
-from lrsweep.vocabulary import LrsweepError, SpecError, StoreError, plain
+from lrsweep.vocabulary import RUN_IT, LrsweepError, SpecError, StoreError, plain
 
 P = ParamSpec("P")
 
@@ -31,10 +31,8 @@ DISK = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
 LEFT = 128 + signal.SIGPIPE
 """The exit code of any program whose reader has left."""
 
-KEEPS, KEEPS_NOTHING = (
-    "stopped: finished runs are kept; the same command goes on",
-    "stopped; the same command starts anew",
-)
+KEEPS = "stopped: finished runs are kept; the same command goes on"
+KEEPS_NOTHING = "stopped; the same command starts anew"
 """What a command says when it is told to end: `run`, and the others."""
 
 
@@ -127,9 +125,9 @@ def printing() -> Iterator[None]:
 
 
 def unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The stream, but what cannot be written there is lost: no worker starts while something waits to be."""
+    """The stream, line by line: what cannot be written is lost, and not tried again when a worker starts."""
     raw = io.FileIO(stream.fileno(), "w", closefd=False)
-    return io.TextIOWrapper(raw, encoding=stream.encoding, errors=stream.errors, write_through=True)
+    return io.TextIOWrapper(raw, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
 
 
 def drop_unwritten() -> None:
@@ -150,5 +148,11 @@ def line_of(error: LrsweepError, given: Mapping[str, Any]) -> str:
     line = f"lrsweep: {plain(str(error))}"
     if "spec" not in given:
         return line
-    again = same_again(given["spec"], given["override"] or (), given.get("results", Path("results")))
-    return line.replace("lrsweep run SPEC", again)
+    again = same_again(
+        given["spec"],
+        given["override"] or (),
+        given.get("results", Path("results")),
+        options=cluster_options(given.get("cluster")),
+        max_runs=given["max_runs"],
+    )
+    return line.replace(RUN_IT, again)

@@ -34,7 +34,7 @@ def same_again(
     options: Sequence[str] = (),
     max_runs: int = MAX_RUNS,
 ) -> str:
-    """A command on a sweep file, with what was given to this one; told of so many runs, it refuses no fewer."""
+    """A command on a sweep file, with what was given to this one; it allows as many runs."""
     options = [*options, f"--max-runs {max_runs}"] if max_runs > MAX_RUNS else options
     told = "".join(f" -o {quoted(override)}" for override in overrides)
     told += "".join(f" {option}" for option in options)

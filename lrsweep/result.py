@@ -127,7 +127,7 @@ def write_page(answer: Answer, output: Path | None = None) -> Path:
 
 
 def ended_since(answer: Answer) -> bool:
-    """Whether a sweep ended after an answer was read: nobody else removes a page of it, as the sweep does by itself."""
+    """Whether a sweep ended after an answer was read: one that goes on removes pages of older answers itself."""
     folder = Path(answer.folder)
     if not present(folder / DATABASE):
         return False

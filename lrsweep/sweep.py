@@ -22,6 +22,7 @@ from lrsweep.store import (
     DATABASE,
     RANGES,
     SAMPLE,
+    DamagedError,
     Hold,
     NoResultsError,
     Store,
@@ -35,8 +36,7 @@ from lrsweep.store import (
     read_ranges,
     write_file,
 )
-from lrsweep.store.health import DamagedError
-from lrsweep.vocabulary import MAX_RUNS, Say, StoreError, UsageError, silent
+from lrsweep.vocabulary import MAX_RUNS, RUN_IT, Say, StoreError, UsageError, silent
 
 if TYPE_CHECKING:
     from lrsweep.analysis.answer import Answer
@@ -127,8 +127,8 @@ def run(
     with ExitStack() as employed:
         hands = employed.enter_context(crew(count, deadline, get_ready, cluster, say))
         with (
-            taken(spec, folder, fresh, recover, hold, say) as (planned, store),
-            searching(planned, store, retry_failed, max_runs, say) as search,
+            taken(spec, folder, fresh, recover, hold, say, deadline) as (planned, store),
+            searching(planned, store, retry_failed, max_runs, say, deadline) as search,
         ):
             if cluster is None:
                 check_memory(planned.runs, count)
@@ -149,17 +149,17 @@ def run(
 
 @contextmanager
 def taken(
-    spec: Spec, folder: Path, fresh: bool, recover: bool, hold: Hold | None, say: Say
+    spec: Spec, folder: Path, fresh: bool, recover: bool, hold: Hold | None, say: Say, deadline: float | None
 ) -> Iterator[tuple[Plan, Store]]:
     """The plan, and the folder to write, held before the data is loaded: a second sweep is told so at once."""
     with nullcontext(hold) if hold and hold.folder == folder else Hold(folder) as held:
         planned = make_plan(spec)
         lost = said_of_views_alone(folder)
-        if fresh and (lost or present(folder / DATABASE)):
+        if fresh and (lost or (present(folder / DATABASE) and (folder / DATABASE).stat().st_size)):
             say(f"the old folder is kept as {held.set_aside()}")
         for line in (*(mend(folder) if recover else ()), *([lost] if lost and not fresh else ())):
             say(line)
-        with Store.create(folder, held, say) as store:
+        with Store.create(folder, held, say, deadline) as store:
             yield planned, store
 
 
@@ -170,12 +170,14 @@ def said_of_views_alone(folder: Path) -> str:
 
 
 @contextmanager
-def searching(planned: Plan, store: Store, retry_failed: bool, max_runs: int, say: Say) -> Iterator[Search]:
+def searching(
+    planned: Plan, store: Store, retry_failed: bool, max_runs: int, say: Say, deadline: float | None
+) -> Iterator[Search]:
     """The search of a plan, with the folder of its samples opened if it needs one."""
     with ExitStack() as opened:
         samples: Store | None = None
         if sampled(asdict(planned.spec.elimination)):
-            samples = opened.enter_context(Store.create(store.folder / SAMPLE, say=say))
+            samples = opened.enter_context(Store.create(store.folder / SAMPLE, say=say, deadline=deadline))
 
         def search_from(retry: bool) -> Search:
             return Search(planned, Known(store, retry), Known(samples, retry) if samples else None, max_runs)
@@ -216,7 +218,7 @@ def read_answer(store: Store, say: Say, stale: bool = False) -> Answer:
         aside = store.runs(stale=True) if stale and counts["stale"] else None
         decisions = store.decisions()
     if not about:
-        raise StoreError(f"{store.folder} holds no plan yet; lrsweep run SPEC makes one")
+        raise StoreError(f"{store.folder} holds no plan yet; {RUN_IT} makes one")
     more = (decisions, *read_ranges(store.folder), examples_of_samples(store.folder, about, say))
     read_curves = functools.partial(curves_of, store.folder)
     return answer(runs, read_curves, timings, about, counts, aside, str(store.folder), *more)
@@ -245,7 +247,7 @@ def find_folder(sweep: str | Path | None, results: Path) -> Path:
     if sweep is None:
         for place in results.glob("*"):
             present(place / DATABASE)  # raises where it cannot be seen whether there is one
-        raise StoreError(f"{results} holds no sweep yet; lrsweep run SPEC makes one")
+        raise StoreError(f"{results} holds no sweep yet; {RUN_IT} makes one")
     path = Path(sweep)
     if present(path / DATABASE):
         return path
@@ -255,10 +257,10 @@ def find_folder(sweep: str | Path | None, results: Path) -> Path:
         return results / path
     if present(results / path / RANGES):
         raise StoreError(
-            f"{results / path} has only a range test, {RANGES}; lrsweep run SPEC makes the results that are reported"
+            f"{results / path} has only a range test, {RANGES}; {RUN_IT} makes the results that are reported"
         )
     if (results / path / BESIDE).is_file():
-        raise StoreError(f"{results / path} has lost its {DATABASE}; lrsweep run SPEC trains its runs anew")
+        raise StoreError(f"{results / path} has lost its {DATABASE}; {RUN_IT} trains its runs anew")
     known = sorted(path.parent.name for path in found)
-    hint = f"it holds {', '.join(known)}" if known else "lrsweep run SPEC makes one"
+    hint = f"it holds {', '.join(known)}" if known else f"{RUN_IT} makes one"
     raise StoreError(f"{results} holds no sweep {str(sweep)!r}; {hint}")

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 else:  # NumPy takes as long to import as all else that a command needs to refuse or to help
     Array = Any
 Scalar = float | int | str | bool
+
 Say = Callable[[str], object]
 """Is told a line for the user."""
 
 Task = Literal["classification", "regression"]
+
+RUN_IT = "lrsweep run SPEC"
+"""How a remedy names the command that runs a sweep; where its file is known, that stands there in the end."""
 
 MAX_RUNS = 10_000
 """Runs of a sweep, unless --max-runs says otherwise."""

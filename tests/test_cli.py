@@ -191,6 +191,8 @@ def test_a_remedy_names_the_file_and_the_results_that_were_given(spec: Path) -> 
     for command in ("plan", "run"):
         _, said = lrsweep(command, "small.yaml", "--results", "out", code=3)
         assert "; lrsweep run small.yaml --results out --fresh starts anew" in said
+    _, said = lrsweep("run", "small.yaml", "--results", "out", "--max-runs", "20000", code=3)
+    assert "; lrsweep run small.yaml --max-runs 20000 --results out --fresh starts anew" in said
     assert "; lrsweep run SPEC --fresh" in lrsweep("report", "small", "--results", "out", code=3)[1]
 
 

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from lrsweep import finding, sweep
 from lrsweep.cli import app
-from lrsweep.store import DATABASE, Hold, Store, mend, mending, schema
-from lrsweep.store.health import DamagedError, sound
+from lrsweep.store import DATABASE, DamagedError, Hold, Store, mend, mending
+from lrsweep.store.health import sound
 from lrsweep.store.salvage import whole_runs
-from lrsweep.store.schema import ROWS
+from lrsweep.store.schema import ROWS, connect, seal
 from lrsweep.vocabulary import Outcome, StoreError, UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "results"
@@ -202,7 +202,7 @@ def test_what_follows_a_database_does_not_matter(spec: Path) -> None:
 )
 def test_what_another_program_changes_is_found(spec: Path, change: str) -> None:
     """Of this SQLite's own integrity check knows nothing."""
-    with closing(schema.connect(database(spec), "rw").thing) as other:
+    with connect(database(spec), "rw") as other:
         other.execute(change)
         other.commit()
         assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -472,11 +472,11 @@ def test_a_row_that_was_made_to_mislead_is_no_whole_run(tmp_path: Path) -> None:
     path = tmp_path / DATABASE
     with closing(sqlite3.connect(path)) as other:
         other.text_factory = bytes
-        columns = ", ".join(schema.ROWS["runs"])
+        columns = ", ".join(ROWS["runs"])
         [row] = other.execute(f"SELECT {columns} FROM runs WHERE run_id = 'r2'").fetchall()  # noqa: S608
         other.execute(
             "UPDATE runs SET reason = CAST(x'ff' AS TEXT), checksum = ? WHERE run_id = 'r2'",
-            [schema.seal(*row[:3], b"\xff", *row[4:])],
+            [seal(*row[:3], b"\xff", *row[4:])],
         )
         other.commit()
     assert [run_id for run_id, *_ in whole_runs(path)] == ["r1"]
@@ -498,7 +498,7 @@ def test_the_later_of_two_rows_of_a_run_is_recovered(spec: Path) -> None:
     finished, *_ = rows
     failed = (*finished[:2], "failed", "once", *finished[4:8])
     for order in ([failed, finished], [finished, failed]):
-        found = [(*row[:8], schema.seal(*row[:8])) for row in order]
+        found = [(*row[:8], seal(*row[:8])) for row in order]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(mending, "whole_runs", lambda _, found=found: iter(found))
             assert mending.keep_whole_runs(database(spec), spec.parent / "new.db") == 1

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from soon import slowness
 from waiting import wait_until
@@ -19,7 +20,7 @@ from waiting import wait_until
 from lrsweep import early, finding, sweep
 from lrsweep.store import DATABASE, Hold, Store, hold
 from lrsweep.store.folder import next_backup
-from lrsweep.vocabulary import BusyError, SpecError, StoreError
+from lrsweep.vocabulary import CURVE_COLUMNS, BusyError, Outcome, SpecError, StoreError
 
 TEXT = "{dataset: iris, width: 4, learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
 LONG = TEXT.replace("epochs: 2", "epochs: 200000")
@@ -173,11 +174,17 @@ def test_a_link_to_another_disk_goes_on_leading_there_when_what_it_names_is_set_
     assert sorted(path.name for path in there.iterdir()) == [hold.LOCK, "new"]
 
 
+def full(*_: object, **__: object) -> None:
+    """As a disk without room has it."""
+    raise OSError(errno.ENOSPC, "no space")
+
+
+@pytest.mark.parametrize("lacking", ["pathlib.Path.mkdir", "lrsweep.store.hold.platform.node"])
 @pytest.mark.parametrize("linked", [False, True])
 def test_an_old_folder_gets_its_name_back_where_there_can_be_no_new_one(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+    folder: Path, monkeypatch: pytest.MonkeyPatch, linked: bool, lacking: str
 ) -> None:
-    """The disk is full: a link would lead nowhere, and the same command would start anew or be refused for ever."""
+    """A full disk takes no folder, or no word in its lock: the same command would start anew or be refused for ever."""
     there = folder.parent.parent / "disk" / "there" if linked else folder
     there.mkdir(parents=True)
     if linked:
@@ -185,11 +192,8 @@ def test_an_old_folder_gets_its_name_back_where_there_can_be_no_new_one(
         folder.symlink_to(there)
     (folder / "kept").write_text("old")
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "no space")
-
     with Hold(folder) as held:
-        monkeypatch.setattr(hold.Path, "mkdir", full)
+        monkeypatch.setattr(lacking, full)
         with pytest.raises(StoreError, match="no space is left there"):
             held.set_aside()
         monkeypatch.undo()
@@ -216,6 +220,34 @@ def test_nothing_is_written_into_what_came_in_the_place_of_a_folder(folder: Path
             with pytest.raises(StoreError, match="renamed or removed while it was written; finished runs are safe"):
                 write()
     assert {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_was_renamed_leaves_the_journal_of_what_came_in_its_place(folder: Path) -> None:
+    """To SQLite it looks like its own, of a writer that was killed: it would play it back, and remove it."""
+    outcome = Outcome("r0", "finished", "", {}, np.zeros((5000, len(CURVE_COLUMNS))))
+    journal = folder / f"{DATABASE}-journal"
+    with Store.create(folder) as store:
+        store.set_plan([("r0", {"width": 4})], {})
+        folder.rename(folder.with_name("moved"))
+        with Store.create(folder) as other:
+            other.set_plan([("r0", {"width": 4})], {})
+            other._database.executescript("PRAGMA cache_size = 10; PRAGMA cache_spill = 10")
+            with other._transaction():
+                other._database.execute("UPDATE meta SET value = ?", [outcome.curve.tobytes()])
+                assert journal.read_bytes()[:1] != b"\0"
+                for write in (lambda: store.add([outcome]), store.write_views):
+                    with pytest.raises(StoreError, match="renamed or removed while it was written"):
+                        write()
+                assert journal.exists()
+
+
+def test_a_lock_that_cannot_be_taken_again_is_told_each_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store.create(folder) as store:
+        (folder / hold.LOCK).unlink()
+        monkeypatch.setattr("pathlib.Path.mkdir", full)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="no space is left there"):
+                store.set_plan([], {})
 
 
 def test_a_lock_that_somebody_removed_is_taken_again(folder: Path) -> None:

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from lrsweep import sweep
 from lrsweep.cli import app
+from lrsweep.ending import unbuffered
 from lrsweep.report.progress import progress
 
 TEXT = "{dataset: iris, width: [4, 8], optimizer: [sgd, adam], learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
@@ -115,6 +116,16 @@ def test_a_file_that_may_not_grow_beneath_stdout_is_told(spec: Path) -> None:
 def test_talk_that_nobody_hears_changes_nothing(spec: Path, where: str, code: int) -> None:
     assert shell(where).returncode == code
     assert Path("results/small/recommendation.json").exists() == where.startswith("run small")
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="this system has no pipes of packets")
+def test_a_line_of_talk_is_written_at_once() -> None:
+    """So that the lines of several sweeps are whole in a log that they share."""
+    read, write = os.pipe2(os.O_DIRECT)  # each write is a packet, and so is each read
+    with os.fdopen(write, "w") as stream:
+        print("a line", file=unbuffered(stream), flush=True)
+        assert os.read(read, 100) == b"a line\n"
+    os.close(read)
 
 
 def test_data_has_no_talk_in_it_where_stderr_is_closed(spec: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrsweep.store import DATABASE, PAGE, Store, write_file
+from lrsweep.store import DATABASE, PAGE, Store, sharing, write_file
 from lrsweep.store.schema import connect
 from lrsweep.store.trouble import explained, explanation, reading
 from lrsweep.vocabulary import CURVE_COLUMNS, FORMAT, NUMERICS, Array, BusyError, Outcome, StoreError
@@ -381,11 +381,18 @@ def test_a_reader_sees_whole_stacks_while_another_process_writes(folder: Path) -
     assert all(done % 3 == 0 for done in seen)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for another program says so at once."""
+    monkeypatch.setattr(sharing, "PATIENCE", 0)
+    monkeypatch.setattr(sharing, "TRY_SECONDS", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_what_is_read_together_is_of_one_moment(store: Store, folder: Path) -> None:
     store.add([outcome("r0")])
     with Store.open(folder) as reader, reader.one_moment():
         runs = reader.runs()
-        store._database.execute("PRAGMA busy_timeout = 0")
         store._say = interrupted
         with pytest.raises(KeyboardInterrupt):
             store.add([outcome("r1")])
@@ -399,6 +406,7 @@ def interrupted(_: str) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("begin", ["BEGIN; SELECT count(*) FROM runs", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_writer_waits_for_another_program_and_says_so_once(store: Store, folder: Path, begin: str) -> None:
     """Whether that reads or writes, and however long it is suspended: what was trained is worth it."""
@@ -409,7 +417,6 @@ def test_a_writer_waits_for_another_program_and_says_so_once(store: Store, folde
         threading.Timer(0.1, other.rollback).start()
 
     store._say = say
-    store._database.execute("PRAGMA busy_timeout = 10")
     with closing(sqlite3.connect(folder / DATABASE, check_same_thread=False)) as other:
         for statement in begin.split("; "):
             other.execute(statement).fetchone()
@@ -418,22 +425,45 @@ def test_a_writer_waits_for_another_program_and_says_so_once(store: Store, folde
     assert store.counts()["done"] == 1
 
 
-def test_who_begins_to_write_waits_for_another_program_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_who_waits_gives_up_once_the_deadline_is_over(folder: Path) -> None:
+    with (
+        Store.create(folder, deadline=time.perf_counter()) as store,
+        closing(sqlite3.connect(folder / DATABASE)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="held by another program; close that and run the same command again"):
+            store.set_plan(PLAN, ABOUT)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_database_that_a_tool_has_open_as_a_wal_is_looked_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite does not wait for that tool, and to read a database from end to end may take minutes."""
     with Store.create(folder) as store:
         store.set_plan(PLAN, ABOUT)
+    looked, tries = [], []
+    monkeypatch.setattr("lrsweep.store.database.upgrade", lambda *_: looked.append(1))
+    with closing(sqlite3.connect(folder / DATABASE)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("SELECT * FROM runs").fetchall()
+        monkeypatch.setattr(sharing.time, "sleep", lambda _: tries.append(1) if len(tries) < 3 else other.close())
+        with Store.create(folder) as store:
+            assert store.about() == ABOUT
+    assert (len(looked), len(tries)) == (1, 3)
 
-    def impatient(path: Path, mode: str) -> closing[sqlite3.Connection]:
-        database = connect(path, mode)
-        database.thing.execute("PRAGMA busy_timeout = 10")
-        return database
 
+@pytest.mark.usefixtures("impatient")
+def test_who_begins_to_write_waits_for_another_program_too(folder: Path) -> None:
+    with Store.create(folder) as store:
+        store.set_plan(PLAN, ABOUT)
     said = []
 
     def say(line: str) -> None:
         said.append(line)
         threading.Timer(0.1, other.rollback).start()
 
-    monkeypatch.setattr("lrsweep.store.database.connect", impatient)
     with closing(sqlite3.connect(folder / DATABASE, check_same_thread=False)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with Store.create(folder, say=say) as store:
@@ -715,10 +745,8 @@ def test_who_may_not_roll_back_what_a_killed_writer_left_is_told_who_may(store: 
         other.execute("PRAGMA cache_size = 1")
         other.execute("UPDATE meta SET value = zeroblob(1000000)")
         shutil.copytree(folder, torn := folder.with_name("torn"))
-    path, line = (
-        torn / DATABASE,
-        "killed, and who may write it has to run `lrsweep report` once; finished runs are safe",
-    )
+    path = torn / DATABASE
+    line = "killed, and who may write it has to run `lrsweep report` once; finished runs are safe"
     with connect(path, "ro") as database, pytest.raises(StoreError, match=line), explained(path):
         database.execute("SELECT * FROM meta")
 

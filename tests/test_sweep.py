@@ -232,6 +232,9 @@ def test_a_page_of_fewer_runs_than_there_are_by_now_does_not_stay(spec: Path, mo
     monkeypatch.setitem(sys.modules, "lrsweep.report.page", SimpleNamespace(page=lambda *_, **__: "page"))
     early = run(spec, time_limit=0).answer
     page = write_page(early)
+    with pytest.raises(KeyboardInterrupt):
+        run(spec, view=Ending(quiet=True))
+    assert write_page(early).exists()  # whoever goes on with the sweep removes it
     late = run(spec).answer
     with pytest.raises(StoreError, match="withdrawn, since its sweep ended while it was drawn; run lrsweep report"):
         write_page(early)

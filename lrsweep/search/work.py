@@ -14,7 +14,7 @@ from lrsweep.plan import Plan, check_disk, make_stacks
 from lrsweep.provenance import about
 from lrsweep.search.search import Search, Wave
 from lrsweep.store import Store
-from lrsweep.vocabulary import PAUSED, RETRIED, Outcome, Stack, StoreError
+from lrsweep.vocabulary import PAUSED, RETRIED, BusyError, Outcome, Stack, StoreError
 
 INEXACT = "this machine's matrix product gives other bits in a stack: runs are trained one by one, which takes longer"
 
@@ -84,7 +84,7 @@ class Work:
             return
         try:
             self.write_views()
-        except StoreError as error:  # which must not hide what ended it
+        except (StoreError, BusyError) as error:  # which must not hide what ended it
             ended.add_note(str(error))
 
     def write_views(self) -> None:

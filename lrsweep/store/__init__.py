@@ -11,7 +11,7 @@ from lrsweep.store.folder import (
     write_file,
     write_new,
 )
-from lrsweep.store.health import BESIDE
+from lrsweep.store.health import BESIDE, DamagedError
 from lrsweep.store.hold import Hold
 from lrsweep.store.mending import mend
 from lrsweep.store.ranges import RANGES, check_ranges_writable, make_folder, read_ranges, write_ranges
@@ -25,6 +25,7 @@ __all__ = [
     "PAGE",
     "RANGES",
     "SAMPLE",
+    "DamagedError",
     "Hold",
     "NoResultsError",
     "Store",

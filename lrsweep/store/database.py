@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from lrsweep.store.files import ANSWER, ELIMINATION, remove_leftovers
 from lrsweep.store.folder import real, write_file
-from lrsweep.store.health import check, check_file, sound
+from lrsweep.store.health import check, sound
 from lrsweep.store.hold import Hold
 from lrsweep.store.schema import DATABASE, connect, is_new, seal, upgrade
+from lrsweep.store.sharing import in_use, patiently
 from lrsweep.store.tables import (
     Columns,
     Decided,
@@ -78,13 +77,11 @@ WHERE run_id = :run_id
 META = "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?1, ?2, seal(?1, ?2))"
 
 SPILL = 65536
-"""Pages of a transaction, 256 MB, that stay in memory until it is committed. By itself SQLite keeps 2 MB, and with each
-row that is more it tries to write to the file, for which it waits a minute while somebody reads, and says nothing."""
+"""Pages of a transaction, 256 MB, that stay in memory until it is committed.
 
-OPENED: Counter[Path] = Counter()
-"""How often this process has a database open."""
-
-OPENING = threading.Lock()
+SQLite's own limit is 2 MB. Beyond it, each row would be written to the file at once, and would wait for a minute, in
+silence, where somebody reads.
+"""
 
 
 class NoResultsError(StoreError):
@@ -115,18 +112,20 @@ class Store:
         resources: ExitStack,
         hold: Hold | None = None,
         say: Say = silent,
+        deadline: float | None = None,
     ) -> None:
-        self.folder, self._say = folder, say
+        self.folder, self._say, self._deadline = folder, say, deadline
         self._path = folder / DATABASE
         self._database = database
         self._resources = resources
         self._hold = hold
 
     @classmethod
-    def create(cls, folder: Path, hold: Hold | None = None, say: Say = silent) -> Self:
+    def create(cls, folder: Path, hold: Hold | None = None, say: Say = silent, deadline: float | None = None) -> Self:
         """Open a folder to write it, made where it is missing. Raises BusyError while another process writes it.
 
-        With the `hold` that somebody has on the folder, it is theirs to end. `say` is told of a program in the way.
+        With the `hold` that somebody has on the folder, it is theirs to end. `say` is told of a program in the way,
+        which is waited for as `patiently` does it.
         """
         path = folder / DATABASE
         with ExitStack() as resources:
@@ -138,16 +137,16 @@ class Store:
                 resources.enter_context(in_use(path))
                 database = resources.enter_context(connect(path, "rwc"))
 
-                def make_ready() -> None:
+                def bring_up_to_date() -> None:
                     with sound(path):  # without the plan, which `set_plan` compares
                         version = 0 if is_new(database) else check(database, path, plan=False)
                     upgrade(database, version)
-                    database.execute("PRAGMA journal_mode = DELETE")
-                    database.execute("PRAGMA synchronous = FULL")
-                    database.execute(f"PRAGMA cache_spill = {SPILL}")
 
-                patiently(make_ready, path, say)
-            return cls(folder, database, resources.pop_all(), hold, say)
+                patiently(database, bring_up_to_date, path, say, deadline)
+                patiently(database, lambda: database.execute("PRAGMA journal_mode = DELETE"), path, say, deadline)
+                database.execute("PRAGMA synchronous = FULL")
+                database.execute(f"PRAGMA cache_spill = {SPILL}")
+            return cls(folder, database, resources.pop_all(), hold, say, deadline)
 
     @classmethod
     def open(cls, folder: Path, checked: bool = False) -> Self:
@@ -282,6 +281,7 @@ class Store:
 
     def write_views(self) -> None:
         """Write runs.csv, curves.csv and timings.csv, and elimination.csv if need be, each whole or not at all."""
+        self._check_hold()  # before anything is read, for the reason that `_transaction` has
         self._write("runs.csv", csv_text(self._runs(PLANNED)))
         if rows := self._meta("decisions"):
             self._write(ELIMINATION, csv_text(by_column(rows)))
@@ -389,9 +389,12 @@ class Store:
         regression = self.about().get("task") == "regression"
         return [column.replace("accuracy", "r2") if regression else column for column in CURVE_COLUMNS]
 
-    def _write(self, name: str, content: bytes | Iterable[str]) -> None:
+    def _check_hold(self) -> None:
         if self._hold:
             self._hold.check()
+
+    def _write(self, name: str, content: bytes | Iterable[str]) -> None:
+        self._check_hold()
         write_file(self.folder / name, content)
 
     def _withdraw_answer(self) -> None:
@@ -404,48 +407,17 @@ class Store:
         """All of it or nothing, also if the process is killed or the disk is full."""
         with explained(self._path):
             try:
-                patiently(lambda: self._database.execute("BEGIN IMMEDIATE"), self._path, self._say)
-                if self._hold:
-                    self._hold.check()
+                self._check_hold()  # else SQLite plays back the journal of what came in the folder's place
+                self._wait_for(lambda: self._database.execute("BEGIN IMMEDIATE"))
+                self._check_hold()
                 yield
-                patiently(self._database.commit, self._path, self._say)
+                self._wait_for(self._database.commit)
             except BaseException:
                 self._database.rollback()
                 raise
 
-
-def patiently(act: Callable[[], object], path: Path, say: Say) -> None:
-    """Do what another program may be in the way of, that reads or writes a database: once it is not any more.
-
-    That may take long, or the program be suspended: what was trained is worth waiting for, minute after minute.
-    """
-    for tried in count():
-        try:
-            act()
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-        if not tried:
-            say(f"{path} is held by another program; waiting until that ends")
-
-
-@contextmanager
-def in_use(path: Path) -> Iterator[None]:
-    """Around a connection to a database: its file is looked at first, unless this process has it open already.
-
-    For who closes a file, even one that was only read, loses all locks that the process has on it: SQLite's too.
-    """
-    place = real(path)
-    with OPENING:
-        if not OPENED[place] and path.exists():
-            check_file(path)
-        OPENED[place] += 1
-    try:
-        yield
-    finally:
-        with OPENING:
-            OPENED[place] -= 1
+    def _wait_for(self, act: Callable[[], object]) -> None:
+        patiently(self._database, act, self._path, self._say, self._deadline)
 
 
 def curves_of(folder: Path, run_ids: Sequence[str]) -> pd.DataFrame:

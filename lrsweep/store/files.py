@@ -29,7 +29,7 @@ ANYBODYS = (PAGE, RANGES, RAMPS)
 """What is written without holding the folder."""
 
 LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, (DATABASE, *REPLACED, *ANYBODYS)))})\.[0-9a-f]{{8}}\.tmp")
-"""The temporary files of `write_file` and `mend`, and what they were to become."""
+"""The names that `temporary` gives, and what they were to become."""
 
 
 def check_writable(folder: Path) -> None:

@@ -63,19 +63,19 @@ def write_file(path: Path, content: bytes | Iterable[str], elsewhere: str = ELSE
     refused, since a new file in its place would destroy it.
     """
     target = real(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    new = temporary(target)
     chunks = [content] if isinstance(content, bytes) else map(str.encode, content)
     with explained(path, elsewhere):
         check_replaceable(path, elsewhere)
         try:
-            with temporary.open("xb") as file:
+            with new.open("xb") as file:
                 file.writelines(chunks)
                 file.flush()
                 os.fsync(file.fileno())
-            put_in_place(temporary, target)
+            put_in_place(new, target)
         except BaseException:
             with suppress(OSError):  # which would hide what went wrong
-                temporary.unlink(missing_ok=True)
+                new.unlink(missing_ok=True)
             raise
 
 
@@ -132,6 +132,11 @@ def is_backup(folder: Path) -> bool:
 
 def _error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
+
+
+def temporary(path: Path) -> Path:
+    """A name for what is to take a file's place, on the same disk."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def put_in_place(new: Path, path: Path) -> None:

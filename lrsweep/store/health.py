@@ -26,7 +26,7 @@ from lrsweep.store.schema import (
     seal,
 )
 from lrsweep.store.trouble import explained
-from lrsweep.vocabulary import CURVE_COLUMNS, StoreError
+from lrsweep.vocabulary import CURVE_COLUMNS, RUN_IT, StoreError
 
 GONE_WRONG = (
     *("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_FORMAT"),
@@ -54,9 +54,9 @@ BESIDE = "runs.csv"
 MOST_CITED = 80
 """Letters of what SQLite says."""
 
-ANEW = "lrsweep run SPEC --fresh starts anew, and keeps the old folder as NAME.bak-N"
-REMEDY = "lrsweep run SPEC --recover keeps these, trains the others again, and leaves the damaged folder as NAME.bak-N"
-AGAIN = "lrsweep run SPEC --recover trains its runs again, keeps the rest, and leaves the damaged folder as NAME.bak-N"
+ANEW = f"{RUN_IT} --fresh starts anew, and keeps the old folder as NAME.bak-N"
+REMEDY = f"{RUN_IT} --recover keeps these, trains the others again, and leaves the damaged folder as NAME.bak-N"
+AGAIN = f"{RUN_IT} --recover trains its runs again, keeps the rest, and leaves the damaged folder as NAME.bak-N"
 NO_CHECKSUMS = "format 1 has no checksums that would tell which of its runs are whole"
 
 
@@ -157,10 +157,10 @@ def what_is_left(path: Path, damage: str) -> str:
     """What is wrong with a database, how many of its runs are whole, and how to go on with these."""
     said = f"{path} is damaged ({damage})"
     if written_as(path) == 1:
-        return f"{said}; {NO_CHECKSUMS}; {AGAIN if is_spare(path) else ANEW}"
+        return f"{said}; {NO_CHECKSUMS}; {AGAIN if is_of_samples(path) else ANEW}"
     n_whole = len({run_id for run_id, *_ in whole_runs(path)})
     if not n_whole:
-        way = AGAIN if is_spare(path) or has_whole_samples(path) else ANEW
+        way = AGAIN if is_of_samples(path) or has_whole_samples(path) else ANEW
         return f"{said}; no run in it can be read as it was stored; {way}"
     total = max(n_whole, count(path, "runs INDEXED BY run_status"), count(path, "runs NOT INDEXED"))
     planned = count(path, "plan")
@@ -168,7 +168,7 @@ def what_is_left(path: Path, damage: str) -> str:
     return f"{said}; {n_whole:,} of the {total:,} runs that can be counted in it are whole{more}; {REMEDY}"
 
 
-def is_spare(path: Path) -> bool:
+def is_of_samples(path: Path) -> bool:
     """Whether a database is of samples, beside the sweep's own: without it the sweep has lost little."""
     return path.parent.name == SAMPLE and (path.parent.parent / DATABASE).is_file()
 

@@ -46,7 +46,7 @@ class Hold:
         with explained(self.folder):
             missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
             self._file = lock(self.folder)
-            self._made, self._place = missing, self.folder.stat()
+            self._made, self._known = missing, self.folder.stat()
 
     def set_aside(self) -> Path:
         """Rename the folder to its next backup, return that, and hold a new one in its place.
@@ -61,10 +61,11 @@ class Hold:
                 if self.folder.is_symlink():
                     place.mkdir(exist_ok=True)
                 self._take()
-            except BusyError:  # the new one is another's
+            except BusyError:  # the new one is another's, who came first
                 raise
             except BaseException:
                 with suppress(OSError):
+                    (place / LOCK).unlink(missing_ok=True)
                     kept.rename(place)
                 raise
         return kept
@@ -75,7 +76,7 @@ class Hold:
         A lock that somebody removed is taken again, unless another process took it.
         """
         with explained(self.folder):
-            if not is_at(self._place, self.folder):
+            if not is_at(self._known, self.folder):
                 gone = f"{self.folder} was renamed or removed while it was written; {SAFE} where it is now"
                 raise StoreError(f"{gone}: give it its name back and run the same command again")
             if is_lock_of(self._file, self.folder):
@@ -83,8 +84,8 @@ class Hold:
             if (self.folder / LOCK).exists():
                 taken = f"{self.folder} was taken by another process, since its {LOCK} was removed"
                 raise BusyError(f"{taken}; wait for it or stop it, and run the same command again")
-            with self._file:
-                self._file = lock(self.folder)
+            lost, self._file = self._file, lock(self.folder)
+            lost.close()
 
     def _tidy(self) -> None:
         with suppress(OSError):  # another process may have put something there, or taken it away

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from lrsweep.store.files import ANYBODYS, REPLACED
-from lrsweep.store.folder import next_backup, put_in_place, real
-from lrsweep.store.health import DamagedError, check, check_file, is_spare, sound, written_as
+from lrsweep.store.folder import next_backup, put_in_place, real, temporary
+from lrsweep.store.health import DamagedError, check, check_file, is_of_samples, sound, written_as
 from lrsweep.store.salvage import whole_runs
 from lrsweep.store.schema import DATABASE, ROWS, SAMPLE, connect, is_new, upgrade
 from lrsweep.store.trouble import explained
@@ -20,13 +19,13 @@ from lrsweep.vocabulary import DIVERGED, FINISHED
 ENDED = (FINISHED, DIVERGED)
 """What a run is for good; of two rows of a run, the one that is not so is the older one."""
 
-KEEP = f"""
+INSERT = f"""
 INSERT OR IGNORE INTO runs ({", ".join(ROWS["runs"])}, checksum) VALUES ({", ".join("?" * (len(ROWS["runs"]) + 1))})
 """  # noqa: S608 -- the names are ours
 
 STATUS = ROWS["runs"].index("status")
 
-JOURNALS = ("-journal", "-wal", "-shm")
+SIDE_FILES = ("-journal", "-wal", "-shm")
 """What SQLite appends to a database's name for the files that go with it."""
 
 
@@ -44,18 +43,18 @@ def mend(folder: Path) -> list[str]:
             return [f"nothing in {folder} is damaged"]
         made = {path: temporary(real(path)) for path in faults}
         try:
-            kept = [keep_whole_runs(path, new) for path, new in made.items()]
-            if not any(kept) and len(faults) == len(found):
+            recovered = [keep_whole_runs(path, new) for path, new in made.items()]
+            if not any(recovered) and len(faults) == len(found):
                 raise faults[found[0]]
-            backup = keep(folder, whole={real(path) for path in found if path not in faults})
+            backup = back_up(folder, whole={real(path) for path in found if path not in faults})
             for path, new in made.items():
-                for suffix in JOURNALS:  # first: SQLite would put their pages into the new file
+                for suffix in SIDE_FILES:  # first: SQLite would put their pages into the new file
                     beside(path, suffix).unlink(missing_ok=True)
                 put_in_place(new, real(path))
         finally:
             for new in made.values():
                 new.unlink(missing_ok=True)
-    told = [f"{path}: {n:,} runs recovered" for path, n in zip(faults, kept, strict=True)]
+    told = [f"{path}: {n:,} runs recovered" for path, n in zip(faults, recovered, strict=True)]
     return [*told, f"the damaged folder is kept as {backup}"]
 
 
@@ -67,15 +66,10 @@ def fault_of(path: Path) -> DamagedError | None:
             if not is_new(database):
                 check(database, path, plan=True)
     except DamagedError as fault:
-        if written_as(path) == 1 and not is_spare(path):
+        if written_as(path) == 1 and not is_of_samples(path):
             raise
         return fault
     return None
-
-
-def temporary(path: Path) -> Path:
-    """A name for what is to take a file's place, on the same disk."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -91,12 +85,12 @@ def keep_whole_runs(path: Path, new: Path) -> int:
         with database:
             for ended in (True, False):
                 rows = (row for row in whole_runs(path) if (row[STATUS] in ENDED) is ended)
-                database.executemany(KEEP, rows)
+                database.executemany(INSERT, rows)
         [n_runs] = database.execute("SELECT count(*) FROM runs").fetchone()
         return int(n_runs)
 
 
-def keep(folder: Path, whole: Collection[Path]) -> Path:
+def back_up(folder: Path, whole: Collection[Path]) -> Path:
     """Keep what lrsweep wrote into a folder as its next backup, all of it or nothing, and return that.
 
     A damaged database only gets another name, which takes no room, since a new file takes its place. A `whole` one is
@@ -108,7 +102,7 @@ def keep(folder: Path, whole: Collection[Path]) -> Path:
         shutil.rmtree(making)
     try:
         for place in (Path(), Path(SAMPLE)):
-            keep_files(folder / place, making / place, whole)
+            back_up_files(folder / place, making / place, whole)
         put_in_place(making, backup)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
@@ -116,12 +110,12 @@ def keep(folder: Path, whole: Collection[Path]) -> Path:
     return backup
 
 
-def keep_files(folder: Path, kept: Path, whole: Collection[Path]) -> None:
+def back_up_files(folder: Path, kept: Path, whole: Collection[Path]) -> None:
     """Keep the databases and views of one folder in another, which is made; a link is kept as what it leads to."""
     if not folder.is_dir():
         return
     kept.mkdir()
-    for suffix in ("", *JOURNALS):
+    for suffix in ("", *SIDE_FILES):
         path = beside(folder / DATABASE, suffix)
         if path.is_file():
             (shutil.copy2 if path in whole else link_or_copy)(path, kept / f"{DATABASE}{suffix}")

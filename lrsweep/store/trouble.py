@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lrsweep.vocabulary import StoreError
+from lrsweep.vocabulary import RUN_IT, StoreError
 
 ELSEWHERE = "another folder with --results"
 ANOTHER = "another file with --output"
@@ -94,7 +94,7 @@ def explanation(path: Path, error: Exception, elsewhere: str = ELSEWHERE) -> str
         case "SQLITE_BUSY" | "SQLITE_LOCKED":
             return f"{path} is held by another program; close that and run the same command again"
         case "SQLITE_NOTADB" | "SQLITE_CORRUPT":
-            return f"{path} is damaged ({error}); lrsweep run SPEC --recover goes on with what is whole in it"
+            return f"{path} is damaged ({error}); {RUN_IT} --recover goes on with what is whole in it"
         case _:
             return f"{path}: {_reason(error)}; mend that, or name {elsewhere}"
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from execute_cases import GUILTY, csv_rows, flat, stack_of, stack_on
 from search_cases import SEARCHES, TEXT, table, views
-from test_execute import GUILTY, flat, stack_of, stack_on
 from threadpoolctl import threadpool_limits
 from waiting import wait_until
 
@@ -357,7 +357,7 @@ def test_only_the_guilty_run_is_crashed(spec: Path, address: str) -> None:
 
 def worker_with(threads: int, *attempts: int) -> Worker:
     """A worker with single runs in hand that are at these attempts."""
-    errands = [Errand(stack_of(seed), attempt, sent=True) for seed, attempt in enumerate(attempts)]
+    errands = [Errand(stack_of(seed), attempt, f"task {seed}") for seed, attempt in enumerate(attempts)]
     return Worker("tcp://there", threads, {Future(): errand for errand in errands})
 
 
@@ -415,7 +415,7 @@ def buried(
 
 def test_all_that_a_dead_worker_had_in_hand_is_tried_run_by_run() -> None:
     worker = worker_with(2, 1, 2)
-    worker.hands[Future()] = Errand(stack_of(5, 6), 1, sent=True)
+    worker.hands[Future()] = Errand(stack_of(5, 6), 1, "task")
     assert buried(worker) == ([], [(("r0",), 2), (("r1",), 3), (("r5",), 2), (("r6",), 2)])
 
 
@@ -437,6 +437,31 @@ def test_a_worker_that_dies_of_the_guilty_run_has_a_line() -> None:
 
 def test_a_worker_that_leaves_in_order_makes_nobody_guilty() -> None:
     assert buried(worker_with(1, 2), retired=True) == ([], [(("r0",), 2)])
+
+
+@pytest.mark.parametrize(
+    "goes_on",
+    [
+        pytest.param(lambda cluster: cluster.note("tcp://there", (0.0, {"status": "running"})), id="not retired"),
+        pytest.param(lambda cluster: cluster.follow("tcp://there"), id="another at its address"),
+    ],
+)
+def test_who_was_to_leave_and_goes_on_may_be_guilty_again(goes_on: Callable[[Cluster], None]) -> None:
+    cluster, worker = Cluster(Client(), None, None, lambda _: None), worker_with(1, 2)
+    cluster.workers[worker.address] = worker
+    cluster.note(worker.address, (0.0, {"status": "closing_gracefully"}))
+    goes_on(cluster)
+    assert [outcome.status for outcome in cluster.bury(worker)] == [CRASHED]
+
+
+def test_a_worker_that_is_leaving_is_not_told_of_as_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[str]()
+    cluster, worker = Cluster(Client(), None, None, told.append), worker_with(1, 1)
+    cluster.workers[worker.address], cluster.due = worker, 0.0
+    cluster.note(worker.address, (0.0, {"status": "closing_gracefully"}))
+    monkeypatch.setattr(cluster.client, "nthreads", lambda: {worker.address: 1})
+    cluster.look_round()
+    assert (told, worker.paused, len(worker.hands)) == ([], False, 1)
 
 
 def test_a_scheduler_tells_who_leaves_in_order(dask: Processes, address: str) -> None:
@@ -551,17 +576,44 @@ def test_data_that_leaves_the_cache_is_read_again_or_missed(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = tmp_path / "data.csv"
-    source.write_text("x,y\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(20)))
+    source.write_text(csv_rows(0))
     monkeypatch.setenv("LRSWEEP_CACHE", str(tmp_path / "cache"))
     stacks = [stack_on(Source("file", str(source), "y"), seed) for seed in range(2)]
     shutil.rmtree(tmp_path / "cache")
-    with connected(address) as client, contextlib.closing(Cluster(client, None, None, lambda _: None)) as crew:
+    told = list[str]()
+    with connected(address) as client, contextlib.closing(Cluster(client, None, None, told.append)) as crew:
         assert {outcome.status for outcome in flat(crew.train(stacks)).values()} == {FINISHED}
+    assert told == [f"the cache has lost data; reading {source} again"]
     shutil.rmtree(tmp_path / "cache")
     source.unlink()
     lost = pytest.raises(DataError, match=r"the cache has lost data, and .*data.csv: .*; finished runs are kept")
     with lost, connected(address) as client:
         flat(Cluster(client, None, None, lambda _: None).train(stacks))
+
+
+def test_nobody_waits_at_the_end_for_data_that_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the deadline: the source may take minutes, or for ever."""
+    stack, begun, goes_on = stack_of(0), list[threading.Thread](), threading.Event()
+
+    def missing(_: str) -> None:
+        raise datasets.MissingError("lost")
+
+    def read_again(*_: object) -> None:
+        begun.append(threading.current_thread())
+        goes_on.wait(2)
+
+    async def until_the_deadline() -> None:
+        await asyncio.wait_for(delivery.Delivery(Client(), lambda _: None).upload("tcp://there", stack), 0.1)
+
+    monkeypatch.setattr(datasets, "cached", missing)
+    monkeypatch.setattr(delivery, "read_again", read_again)
+    with pytest.raises(TimeoutError):
+        asyncio.run(until_the_deadline())
+    [reading] = begun
+    assert reading.is_alive()
+    assert reading.daemon
+    goes_on.set()
+    reading.join()
 
 
 def test_what_dask_writes_to_disk_for_lack_of_memory_comes_back_as_data() -> None:
@@ -751,6 +803,69 @@ def test_a_paused_worker_gives_back_what_it_has_not_begun(dask: Processes, addre
     assert [outcome.timing["worker"] for outcome in outcomes.values()].count(third) == 1
     assert {(outcome.status, outcome.timing["attempt"]) for outcome in outcomes.values()} == {(FINISHED, 1)}
     assert len(outcomes) == 6
+
+
+def test_what_a_paused_worker_has_ended_stays_with_it() -> None:
+    """Though it has not been heard of yet."""
+    worker = worker_with(2, 1, 1)
+    cluster = Cluster(Client(), None, None, lambda _: None)
+    ended, _ = worker.hands
+    ended.set_result([])
+    cluster.take_back(worker, set())
+    assert [*worker.hands] == [ended]
+    assert [(errand.stack.ids, errand.task) for errand in cluster.waiting] == [(("r1",), "")]
+
+
+@pytest.fixture
+def slow() -> tuple[Cluster, Worker, list[Future[Any]]]:
+    """A cluster with a worker that has two stacks in hand, and the answers that it owes."""
+    cluster, worker, owed = Cluster(Client(), None, None, lambda _: None), worker_with(2, 1, 1), list[Future[Any]]()
+
+    def start(work: Coroutine[Any, Any, Any]) -> Future[Any]:
+        work.close()
+        owed.append(Future())
+        return owed[-1]
+
+    cluster.start = start  # type: ignore[method-assign]
+    cluster.workers[worker.address] = worker
+    return cluster, worker, owed
+
+
+def test_nobody_waits_for_a_paused_worker_that_is_slow_to_answer(
+    slow: tuple[Cluster, Worker, list[Future[Any]]],
+) -> None:
+    """One that swaps gets no more at once, and gives back what it has not begun as soon as it has told."""
+    cluster, worker, owed = slow
+    for _ in range(2):
+        cluster.relieve(worker, paused=True)
+        assert (worker.paused, len(worker.hands), len(owed)) == (True, 2, 1)
+    owed[0].set_result(OSError("no answer"))
+    for _ in range(2):
+        cluster.relieve(worker, paused=True)
+    owed[1].set_result({"task 0"})
+    for _ in range(2):
+        cluster.relieve(worker, paused=True)
+        assert [errand.task for errand in worker.hands.values()] == ["task 0"]
+        assert [errand.stack.ids for errand in cluster.waiting] == [("r1",)]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda cluster, worker: cluster.relieve(worker, paused=False), id="goes on"),
+        pytest.param(lambda cluster, worker: cluster.bury(worker), id="is gone"),
+        pytest.param(lambda cluster, _: cluster.close(), id="nobody is there"),
+    ],
+)
+def test_what_a_paused_worker_was_asked_is_forgotten_when_it(
+    slow: tuple[Cluster, Worker, list[Future[Any]]], end: Callable[[Cluster, Worker], None]
+) -> None:
+    cluster, worker, owed = slow
+    cluster.relieve(worker, paused=True)
+    cluster.client.status = "closed"
+    end(cluster, worker)
+    assert owed[0].cancelled()
+    assert worker.begun is None
 
 
 def pause(client: Any, address: str, status: str = "paused") -> None:
@@ -957,7 +1072,7 @@ def caused(error: BaseException, *causes: BaseException) -> BaseException:
 def test_why_no_scheduler_is_reached(scheme: str, causes: list[BaseException], told: str) -> None:
     """By the cause that Dask wraps, and hides where it tells of a timeout."""
     error = caused(OSError("Timed out trying to connect"), *causes)
-    assert connection.trouble(error, f"{scheme}://here:8786").startswith(told)
+    assert connection.why_unreached(error, f"{scheme}://here:8786").startswith(told)
 
 
 def test_a_cluster_and_workers_are_one_too_many(spec: Path) -> None:
@@ -971,10 +1086,10 @@ def test_without_dask_the_extra_is_named(spec: Path, monkeypatch: pytest.MonkeyP
         run(spec, cluster="tcp://127.0.0.1:1")
 
 
-def absent(of: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is said while there is no worker for half a second, where one may be missed for so many."""
+def absent(patience: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said while there is no worker for half a second, where a line comes after so many."""
     told = list[str]()
-    monkeypatch.setattr(ours, "ABSENCE_SECONDS", of)
+    monkeypatch.setattr(ours, "ABSENCE_SECONDS", patience)
     Cluster(Client(), time.perf_counter() + 0.5, None, told.append).await_worker()
     return told
 

@@ -11,24 +11,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_cases import RUN
+from execute_cases import GUILTY, alive, csv_rows, flat, stack_of, stack_on, trained
 from waiting import wait_until
 
-from lrsweep import datasets, execute
+from lrsweep import execute
 from lrsweep.execute import training
 from lrsweep.execute.workers import Pool, Worker, bare_surroundings
 from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, PAUSED, DataError, Outcome, Run, Source, Stack
-
-IRIS = Source("name", "iris")
-GUILTY = 666
-"""The seed of a run that takes its worker down, where it is trained to the end."""
 
 SABOTAGE = f"""
 import os, signal
@@ -40,27 +36,6 @@ def sabotaged(stack, data):
     return train(stack, data)
 lrsweep.execute.training.train = sabotaged
 """
-
-
-def stack_of(*seeds: int, epochs: int = 2) -> Stack:
-    """A stack on iris, a run for each seed; ids tell the seed."""
-    return stack_on(IRIS, *seeds, epochs=epochs)
-
-
-def stack_on(source: Source, *seeds: int, epochs: int = 2) -> Stack:
-    """A stack on some data, a run for each seed; ids tell the seed."""
-    runs = tuple(replace(RUN, dataset=source, seed=seed, epochs=epochs, precision="float32") for seed in seeds)
-    return Stack(runs, tuple(f"r{seed}" for seed in seeds), datasets.load(source).fingerprint)
-
-
-def trained(stacks: list[Stack], workers: int) -> dict[str, Outcome]:
-    """All outcomes by run_id."""
-    return flat(execute.execute(stacks, workers))
-
-
-def flat(stream: Iterable[list[Outcome]]) -> dict[str, Outcome]:
-    """All outcomes of a stream by run_id."""
-    return {outcome.run_id: outcome for outcomes in stream for outcome in outcomes}
 
 
 def workers_alive() -> list[int]:
@@ -156,7 +131,7 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -
     script.write_text(
         "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
         f"import multiprocessing, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_execute import stack_of\n"
+        "from execute_cases import stack_of\n"
         "from lrsweep.execute import execute\n"
         "stream = execute([stack_of(0), stack_of(1, epochs=1_000_000)], 2)\n"
         "next(stream)\n"
@@ -169,18 +144,6 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -
         assert children
         parent.send_signal(number)
     wait_until(lambda: not any(alive(pid) for pid in children), 30)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended but that nobody has collected does not."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    if Path("/proc/self").exists():
-        return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
 
 
 def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
@@ -209,14 +172,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_data_that_leaves_the_cache_is_read_again(cache: Path, workers: int) -> None:
-    """As where a cleaner of caches is at work at night; it costs no run an attempt."""
-    stacks = [stack_of(seed) for seed in range(4)]
+    """As where a cleaner of caches is at work at night; it costs no run an attempt, and may come to a worker twice."""
+    stacks = [*(stack_of(seed) for seed in range(3)), stack_on(Source("name", "wine"), 3)]
     shutil.rmtree(cache)
-    outcomes = trained(stacks, workers)
+    told = list[str]()
+    with execute.crew(workers, say=told.append) as go:
+        outcomes = flat(go(stacks))
     assert {(outcome.status, outcome.timing["attempt"]) for outcome in outcomes.values()} == {(FINISHED, 1)}
     assert len(outcomes) == 4
+    assert {*told} == {f"the cache has lost data; reading {name} again" for name in ("iris", "wine")}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -225,18 +191,13 @@ def test_data_that_its_source_gives_no_more_is_no_runs_failure(
     cache: Path, tmp_path: Path, workers: int, shift: int | None, told: str
 ) -> None:
     path = tmp_path / "data.csv"
-    path.write_text(rows(0))
+    path.write_text(csv_rows(0))
     stack = stack_on(Source("file", str(path), "y"), 0, 1)
     shutil.rmtree(cache)
-    path.unlink() if shift is None else path.write_text(rows(shift))
+    path.unlink() if shift is None else path.write_text(csv_rows(shift))
     with pytest.raises(DataError, match=f"the cache has lost data, and {told}; finished runs are kept"):
         trained([stack], workers)
     assert not workers_alive()
-
-
-def rows(shift: int) -> str:
-    """A table of 20 rows."""
-    return "x,y\n" + "".join(f"{i + shift},{'ab'[i % 2]}\n" for i in range(20))
 
 
 # --- Several goes of one crew.

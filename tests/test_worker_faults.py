@@ -17,13 +17,14 @@ from multiprocessing import util
 from pathlib import Path
 
 import pytest
-from test_execute import alive, stack_of, trained
+from execute_cases import alive, stack_of, stack_on, trained
 from waiting import wait_until
 
 from lrsweep import execute
+from lrsweep.datasets import MissingError
 from lrsweep.execute.workers import FALSE_STARTS, Pool, Worker
 from lrsweep.signals import Ended
-from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, DataError, Outcome, Stack, UsageError
+from lrsweep.vocabulary import CRASHED, FAILED, FINISHED, DataError, Outcome, Source, Stack, UsageError
 
 FAULTS = {
     601: ("ctypes.string_at(0)", "signal SIGSEGV; a fault in NumPy, its BLAS or the machine: --retry-failed"),
@@ -130,6 +131,20 @@ def test_a_worker_that_does_not_see_the_parents_cache_ends_the_sweep(
     sabotage(tmp_path, f"os.environ['LRSWEEP_CACHE'] = {str(tmp_path / 'another')!r}", monkeypatch)
     with pytest.raises(DataError, match=r"another.* is missing or damaged"):
         trained([stack_of(0, 1)], workers=1)
+
+
+def test_a_worker_may_lack_one_dataset_after_another() -> None:
+    """Another that was idle may have got the stack that it had no data for."""
+    pool, lost = Pool(workers=1), MissingError("lost")
+    iris, wine = stack_of(0), stack_on(Source("name", "wine"), 1)
+    worker = Worker(1, pool.context.Process(), pool.context.Pipe()[0], ready=True)
+    for stack in (iris, wine):
+        worker.stack = stack
+        assert pool.heed(worker, lost) == []
+    assert [stack.ids for stack, _ in pool.waiting] == [wine.ids, iris.ids]
+    worker.stack = wine
+    with pytest.raises(MissingError):
+        pool.heed(worker, lost)
 
 
 # No memory
@@ -318,7 +333,7 @@ def test_a_worker_that_is_still_importing_ends_with_its_parent(tmp_path: Path, m
     sabotage(tmp_path, slow, monkeypatch)
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from test_execute import stack_of, trained\n"
+        "from execute_cases import stack_of, trained\n"
         "trained([stack_of(0)], 1)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script]) as parent:

@@ -70,7 +70,7 @@ def crew(
             yield Crew(there.train, there.size)
     elif workers == 0:
         with one_blas_thread():
-            yield Crew(functools.partial(train_here, deadline), lambda: workers)
+            yield Crew(functools.partial(train_here, deadline, say), lambda: workers)
     else:
-        with contextlib.closing(Pool(workers, deadline, meanwhile)) as pool:
+        with contextlib.closing(Pool(workers, deadline, meanwhile, say)) as pool:
             yield Crew(pool.train, lambda: workers)

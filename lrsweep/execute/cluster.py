@@ -51,17 +51,19 @@ Found = TypeVar("Found")
 
 @dataclass(eq=False)
 class Errand:
-    """A stack on its way; `sent` tells that a worker may have begun it, as the task of Dask with this name."""
+    """A stack on its way; `task` is its name in Dask as soon as a worker may have begun it."""
 
     stack: Stack
     attempt: int = 1
-    sent: bool = False
     task: str = ""
 
 
 @dataclass(eq=False)
 class Worker:
-    """A worker, how many stacks it trains at a time, those that it has in hand, and the data that it holds."""
+    """A worker, how many stacks it trains at a time, those that it has in hand, and the data that it holds.
+
+    One that is paused is asked which of them it has `begun`, as tasks of Dask.
+    """
 
     address: str
     threads: int
@@ -69,6 +71,7 @@ class Worker:
     data: Arriving = field(default_factory=dict)
     failures: set[BaseException | None] = field(default_factory=set)
     paused: bool = False
+    begun: Future[set[str] | Exception] | None = None
 
     def has_room(self, errand: Errand) -> bool:
         """Whether one more stack may be sent here.
@@ -80,6 +83,12 @@ class Worker:
         attempt = max([errand.attempt, *(other.attempt for other in self.hands.values())])
         most = {1: self.threads + QUEUED, 2: self.threads}.get(attempt, 1)
         return not self.paused and len(self.hands) < most
+
+    def forget_answer(self) -> None:
+        """Waits no more to be told what it has begun."""
+        if self.begun is not None:
+            self.begun.cancel()
+        self.begun = None
 
 
 class Cluster:
@@ -96,7 +105,7 @@ class Cluster:
         self.address = client.scheduler.address
         self.workers: dict[str, Worker] = {}
         self.waiting: deque[Errand] = deque()
-        self.delivery = Delivery(client)
+        self.delivery = Delivery(client, say)
         self.threads: dict[str, int] = {}
         self.asked: dict[str, Future[dict[str, str] | Exception]] = {}
         self.refused: set[str] = set()
@@ -156,7 +165,7 @@ class Cluster:
         self.refused &= self.threads.keys()
         for address in self.threads.keys() - self.workers.keys() - self.refused - self.asked.keys():
             self.follow(address)
-            self.asked[address] = self.start(self.ask(address))
+            self.asked[address] = self.start(self.ask(address, inventory))
         gone = [worker for address, worker in self.workers.items() if address not in self.threads]
         for address in self.workers.keys() & self.threads.keys() - self.retired:
             self.relieve(self.workers[address], address not in running)
@@ -167,30 +176,44 @@ class Cluster:
         return self.client.nthreads(), self.client.sync(self.client.scheduler.ncores_running)
 
     def relieve(self, worker: Worker, paused: bool) -> None:
-        """Takes from a worker that Dask has paused, for want of memory, what it has not begun: others may have it."""
+        """Takes from a worker that Dask has paused, for want of memory, what it has not begun: others may have it.
+
+        It gets no more from now on, and nobody waits for it to tell what it has begun: one that swaps is slow.
+        """
         if paused and not worker.paused:
-            try:
-                begun = within(ANSWER_SECONDS, functools.partial(self.client.run, executing, workers=[worker.address]))
-            except (OSError, CancelledError):  # it is gone, or answers at the next look
-                return
-            idle = [future for future, errand in worker.hands.items() if errand.task not in begun[worker.address]]
-            for future in reversed(idle):
-                future.cancel()
-                self.waiting.appendleft(replace(worker.hands.pop(future), sent=False))
             self.say(f"worker {worker.address} is paused, its memory being nearly full; it gets stacks when it goes on")
         worker.paused = paused
+        if not paused:
+            worker.forget_answer()
+        elif worker.begun is None:
+            worker.begun = self.start(self.ask(worker.address, executing))
+        elif worker.begun.done():
+            self.take_back(worker, self.answer(worker.begun))
+
+    def take_back(self, worker: Worker, begun: set[str] | Exception) -> None:
+        """Takes from a paused worker what it has not begun, or has it asked again where it did not tell."""
+        if isinstance(begun, Exception):
+            worker.begun = None
+            return
+        for future, errand in reversed([*worker.hands.items()]):
+            if errand.task not in begun and future.cancel():  # what has ended cannot be
+                self.waiting.appendleft(replace(worker.hands.pop(future), task=""))
 
     def hear_newcomers(self) -> None:
         """Lets those take part who have answered. Nobody waits for one that is frozen: it may answer when it is not."""
         for address in self.asked.keys() - self.threads.keys():
             self.asked.pop(address).cancel()
         for address in [address for address, future in self.asked.items() if future.done()]:
-            try:
-                found = self.asked.pop(address).result()
-            except (OSError, CancelledError) as error:
-                raise self.lost(error) from error
+            found = self.answer(self.asked.pop(address))
             if not isinstance(found, OSError):  # else it has left by now, or answers next time
                 self.admit(address, self.threads[address], found)
+
+    def answer(self, told: Future[Found]) -> Found:
+        """What a worker told that was asked. Raises LrsweepError where the scheduler, which asks it, is gone."""
+        try:
+            return told.result()
+        except (OSError, CancelledError) as error:
+            raise self.lost(error) from error
 
     def await_answers(self) -> None:
         """Waits for those who are there from the beginning, but not for long."""
@@ -267,6 +290,8 @@ class Cluster:
         self.drop()
         for future in self.asked.values():
             future.cancel()
+        for worker in self.workers.values():
+            worker.forget_answer()
         if self.client.status == "running":  # else the scheduler would complain of an event that nobody takes
             for address in self.followed:
                 self.client.unsubscribe_topic(address)
@@ -341,14 +366,15 @@ class Cluster:
         Those that it had not begun, or of one that left in order, are tried as they were.
         """
         del self.workers[worker.address]
+        worker.forget_answer()
         for future in worker.hands:
             future.cancel()
         errands = [*worker.hands.values()]
         worker.hands.clear()
-        suspects = [] if worker.address in self.retired else [errand for errand in errands if errand.sent]
+        suspects = [] if worker.address in self.retired else [errand for errand in errands if errand.task]
         guilty = [errand for errand in suspects if len(suspects) == len(errand.stack.runs) == 1 < errand.attempt]
         again = [Errand(part, one.attempt + 1) for one in suspects if one not in guilty for part in singles(one.stack)]
-        innocent = [replace(errand, sent=False) for errand in errands if errand not in suspects]
+        innocent = [replace(errand, task="") for errand in errands if errand not in suspects]
         self.waiting.extendleft(reversed(again + innocent))
         if runs := sum(len(errand.stack.runs) for errand in again + innocent):
             self.say(f"worker {worker.address} is gone; runs that it had in hand are tried again: {runs:,}")
@@ -362,10 +388,10 @@ class Cluster:
 
     # In the client's thread.
 
-    async def ask(self, address: str) -> dict[str, str] | Exception:
-        """What a worker has, or why it does not tell."""
-        told = await self.client.run(inventory, workers=[address], on_error="return")
-        found: dict[str, str] | Exception = told.get(address, OSError())
+    async def ask(self, address: str, question: Callable[..., Found]) -> Found | Exception:
+        """What a worker answers, or why it does not tell."""
+        told = await self.client.run(question, workers=[address], on_error="return")
+        found: Found | Exception = told.get(address, OSError())
         return found
 
     async def deal(self, worker: Worker, errand: Errand) -> list[Outcome]:
@@ -378,7 +404,6 @@ class Cluster:
             raise
         except Exception as error:  # whatever is wrong with the worker is seen at the next look
             raise Undelivered from error
-        errand.sent = True
         told = self.client.submit(train_there, stack, delivered, worker.address, errand.attempt, **here)
         errand.task = str(told.key)
         try:

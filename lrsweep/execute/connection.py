@@ -107,11 +107,11 @@ def attempted(address: str, seconds: float) -> distributed.Client:
         if not isinstance(error, Exception):
             raise
         kind = UsageError if time.monotonic() < start + seconds else Silent  # Dask tries again what may yet become
-        raise kind(f"--cluster {address}: {trouble(error, address)}") from error
+        raise kind(f"--cluster {address}: {why_unreached(error, address)}") from error
     return client
 
 
-def trouble(error: BaseException, address: str) -> str:
+def why_unreached(error: BaseException, address: str) -> str:
     """Why no scheduler is reached, by the error that all began with, and what to do."""
     while not isinstance(error, TimeoutError) and (first := error.__cause__ or error.__context__):
         error = first
@@ -137,7 +137,13 @@ def trouble(error: BaseException, address: str) -> str:
 
 def within(seconds: float | None, ask: Callable[[], Found]) -> Found:
     """The answer to a question, which Dask would wait for without an end. Raises TimeoutError."""
+    return aside(ask).result(seconds)
+
+
+def aside(ask: Callable[[], Found]) -> Future[Found]:
+    """The answer to come, from a thread of its own that nobody waits for at the end of the process."""
     answer: Future[Found] = Future()
+    answer.set_running_or_notify_cancel()  # else whoever leaves could cancel it, and the thread not hand it in
 
     def answered() -> None:
         try:
@@ -146,7 +152,7 @@ def within(seconds: float | None, ask: Callable[[], Found]) -> Found:
             answer.set_exception(error)
 
     threading.Thread(target=answered, daemon=True).start()
-    return answer.result(seconds)
+    return answer
 
 
 @contextlib.contextmanager

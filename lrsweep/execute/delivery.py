@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrsweep import datasets
+from lrsweep.execute.connection import aside
 from lrsweep.execute.remote import Delivered, arrived
-from lrsweep.execute.training import KEPT, read_again
-from lrsweep.vocabulary import Stack
+from lrsweep.execute.training import make_room, read_again
+from lrsweep.vocabulary import Say, Stack
 
 if TYPE_CHECKING:
     import distributed
@@ -28,8 +29,8 @@ Arriving = dict[str, "asyncio.Future[distributed.Future]"]
 class Delivery:
     """Brings datasets to workers; `uploaded` are those that the cluster has from here."""
 
-    def __init__(self, client: distributed.Client) -> None:
-        self.client = client
+    def __init__(self, client: distributed.Client, say: Say) -> None:
+        self.client, self.say = client, say
         self.uploaded: Arriving = {}
 
     async def to(self, address: str, held: Arriving, stack: Stack) -> distributed.Future:
@@ -56,7 +57,8 @@ class Delivery:
         try:
             raw = datasets.cached(stack.fingerprint)
         except datasets.MissingError:
-            raw = await asyncio.to_thread(read_again, stack)  # which may take long, and Dask's client must be heard
+            reading = aside(functools.partial(read_again, stack, self.say))  # it may take long, and Dask must be heard
+            raw = await asyncio.wrap_future(reading)
         raw = replace(raw, x=np.asarray(raw.x), y=np.asarray(raw.y))  # of the file that the arrays are mapped from
         return await self.client.scatter(raw, workers=[address], hash=False)
 
@@ -73,8 +75,7 @@ async def once(known: Arriving, fingerprint: str, bring: Callable[[], Coroutine[
             del known[fingerprint]
 
     if fingerprint not in known:
-        while len(known) >= KEPT:
-            del known[next(iter(known))]
+        make_room(known)
         known[fingerprint] = asyncio.ensure_future(bring())
         known[fingerprint].add_done_callback(forget)
     return await asyncio.shield(known[fingerprint])

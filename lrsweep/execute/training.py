@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from lrsweep import datasets
-from lrsweep.datasets import MissingError
 from lrsweep.engine.train import train
-from lrsweep.vocabulary import CURVE_COLUMNS, FAILED, Data, DataError, Outcome, Pause, RawData, Stack
+from lrsweep.vocabulary import CURVE_COLUMNS, FAILED, Data, DataError, Outcome, Pause, RawData, Say, Stack
 
 _loaded: dict[object, Data] = {}
 """Prepared data by what decides it, no more than KEPT at a time."""
@@ -35,15 +35,15 @@ How = Callable[[Stack], list[Outcome]]
 """What trains a stack, and raises where that fails."""
 
 
-def train_here(deadline: float | None, stacks: Sequence[Stack]) -> Stream:
+def train_here(deadline: float | None, say: Say, stacks: Sequence[Stack]) -> Stream:
     """Trains the stacks in this process."""
     for stack in stacks:
         if left(deadline) == 0:
             return
         try:
             outcomes = train_or_tell(stack, 0)
-        except MissingError:
-            read_again(stack)
+        except datasets.MissingError:
+            read_again(stack, say)
             outcomes = train_or_tell(stack, 0)
         yield outcomes
 
@@ -69,9 +69,10 @@ def data_for(stack: Stack) -> Data:
     return remembered(_loaded, key, lambda: datasets.prepare(datasets.cached(stack.fingerprint), run))
 
 
-def read_again(stack: Stack) -> RawData:
+def read_again(stack: Stack, say: Say) -> RawData:
     """The data of a stack's runs, cached anew from its source. Raises DataError where that gives it no more."""
     run = stack.runs[0]
+    say(f"the cache has lost data; reading {run.dataset} again")
     try:
         raw = datasets.load(run.dataset, run.task)
     except DataError as error:
@@ -89,10 +90,15 @@ def read_again(stack: Stack) -> RawData:
 def remembered(known: dict[object, Data], key: object, make: Callable[[], Data]) -> Data:
     """What is known under a key, made if need be; no more than KEPT at a time are known."""
     if key not in known:
-        while len(known) >= KEPT:
-            del known[next(iter(known))]
+        make_room(known)
         known[key] = make()
     return known[key]
+
+
+def make_room(known: dict[Any, Any]) -> None:
+    """Forgets the oldest, so that with one more no more than KEPT are known."""
+    while len(known) >= KEPT:
+        del known[next(iter(known))]
 
 
 def train_cached(stack: Stack) -> list[Outcome]:
@@ -120,7 +126,7 @@ def attempted(stack: Stack, how: How) -> tuple[list[Outcome], str]:
     """
     try:
         return how(stack), ""
-    except MissingError:
+    except datasets.MissingError:
         raise
     except Exception as error:
         return [], reason(error)

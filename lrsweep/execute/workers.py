@@ -34,7 +34,7 @@ from lrsweep.execute.training import (
     train_or_tell,
     unfinished,
 )
-from lrsweep.vocabulary import CRASHED, Outcome, Stack, UsageError
+from lrsweep.vocabulary import CRASHED, Outcome, Say, Stack, UsageError, silent
 from lrsweep.worker import READY, begin
 
 FALSE_STARTS = 3
@@ -62,7 +62,7 @@ REMEDIES: dict[int, str] = {
 
 @dataclass
 class Worker:
-    """A process and the stack that it has in hand, if any; `lacking` tells that it had no data for the last one."""
+    """A process and the stack that it has in hand, if any; `lacking` is the data that it had not for the last one."""
 
     number: int
     process: BaseProcess
@@ -70,16 +70,20 @@ class Worker:
     stack: Stack | None = None
     attempt: int = 1
     ready: bool = False
-    lacking: bool = False
+    lacking: str = ""
 
 
 class Pool:
     """Worker processes that are given one stack at a time; a dead one costs its stack a retry, run by run."""
 
     def __init__(
-        self, workers: int, deadline: float | None = None, meanwhile: Callable[[], object] | None = None
+        self,
+        workers: int,
+        deadline: float | None = None,
+        meanwhile: Callable[[], object] | None = None,
+        say: Say = silent,
     ) -> None:
-        self.wanted, self.deadline, self.meanwhile = workers, deadline, meanwhile
+        self.wanted, self.deadline, self.meanwhile, self.say = workers, deadline, meanwhile, say
         self.context = multiprocessing.get_context("spawn")
         self.workers: list[Worker] = []
         self.false_starts = 0
@@ -163,22 +167,26 @@ class Pool:
         return outcomes
 
     def heed(self, worker: Worker, told: str | MissingError | list[Outcome]) -> list[Outcome]:
-        """The outcomes, if any, that a worker has told."""
+        """What a worker has told: the outcomes of its stack, or that it is ready, cannot be, or lacks data."""
         if isinstance(told, str):
             return self.greet(worker, told)
         if isinstance(told, MissingError):
             self.refill(worker, told)
             return []
-        worker.stack, worker.lacking = None, False
+        worker.stack, worker.lacking = None, ""
         return told
 
     def refill(self, worker: Worker, told: MissingError) -> None:
-        """A worker lacks its stack's data: that is read again, once, and the stack is handed out again."""
-        if worker.lacking or worker.stack is None:
+        """A worker lacks its stack's data: that is read again, once, and the stack is handed out again.
+
+        Another worker may get it, so that this one may next lack other data, which went at the same time.
+        """
+        stack = worker.stack
+        if stack is None or worker.lacking == stack.fingerprint:
             raise told
-        read_again(worker.stack)
-        self.waiting.appendleft((worker.stack, worker.attempt))
-        worker.stack, worker.lacking = None, True
+        read_again(stack, self.say)
+        self.waiting.appendleft((stack, worker.attempt))
+        worker.stack, worker.lacking = None, stack.fingerprint
 
     def greet(self, worker: Worker, told: str) -> list[Outcome]:
         """A worker is ready for the stack that it has, or says why it cannot be."""

@@ -40,11 +40,11 @@ from lrsweep.vocabulary import CRASHED, FINISHED, DataError, LrsweepError, Outco
 distributed = pytest.importorskip("distributed")
 dask_config = pytest.importorskip("dask.config")
 
-MANY = ["learning_rate=0.01,0.1", "seeds=4"]
-"""16 runs, in 4 stacks where two workers train."""
-
 SLUGGISH = 777
 """The seed of a run that comes to no end, the first time that it is trained."""
+
+ENDLESS = ["learning_rate=0.01,0.1", f"seeds=[0, 1, 2, {SLUGGISH}]"]
+"""16 runs, in 4 stacks where two workers train."""
 
 PATIENCE = 300
 """Seconds that a loaded machine may take for what takes one or two; the tests look every few hundredths."""
@@ -334,15 +334,15 @@ def test_what_was_trained_while_blas_had_more_threads_is_not_taken(monkeypatch: 
 
 def test_a_worker_killed_in_the_middle_costs_a_retry(spec: Path, dask: Processes, address: str) -> None:
     """With four stacks, of which it has one in hand that has begun, and perhaps one that waits."""
-    few = ["learning_rate=0.01,0.1", f"seeds=[0, 1, 2, {SLUGGISH}]"]
     met = dask.folder / "site" / "met"
+    met.unlink(missing_ok=True)
     view = Looking(lambda _: os.kill(int(wait_for(lambda: met.exists() and met.read_text())), signal.SIGKILL))
-    there = run(spec, "there", cluster=address, view=view, overrides=few)
+    there = run(spec, "there", cluster=address, view=view, overrides=ENDLESS)
     attempts = {row["attempt"] for row in table(there.folder / "timings.csv")}
     assert attempts == {"1", "2"}
     [line] = view.told
     assert "is gone; runs that it had in hand are tried again: " in line
-    assert views(there.folder) == views(run(spec, "here", workers=2, overrides=few).folder)
+    assert views(there.folder) == views(run(spec, "here", workers=2, overrides=ENDLESS).folder)
 
 
 def test_only_the_guilty_run_is_crashed(spec: Path, address: str) -> None:
@@ -888,24 +888,28 @@ def test_workers_that_are_all_paused_are_waited_for(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_frozen_scheduler_ends_the_sweep(
-    spec: Path, dask: Processes, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec: Path, dask: Processes, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With one worker that is never done, so that there is something left to wait for."""
+    """While a stack is in hand that is never done, so that there is something left to wait for."""
     monkeypatch.setattr(ours, "SILENCE_SECONDS", 1)
-    view, limits = Looking(lambda _: dask.started[0].send_signal(signal.SIGSTOP)), list[float | None]()
-    within = ours.within
+    limits, within, met = list[float | None](), ours.within, dask.folder / "site" / "met"
+    met.unlink(missing_ok=True)
 
     def limited(seconds: float | None, ask: Callable[[], Any]) -> Any:
         limits.append(seconds)
         return within(seconds, ask)
 
+    def freeze(_: list[Outcome]) -> None:
+        wait_for(met.exists)
+        dask.started[0].send_signal(signal.SIGSTOP)
+
     monkeypatch.setattr(ours, "within", limited)
-    with gated(dask, tmp_path):
-        try:
-            with pytest.raises(LrsweepError, match="does not answer; finished runs are kept; the same command goes on"):
-                run(spec, cluster=address, view=view, overrides=MANY)
-        finally:
-            dask.started[0].send_signal(signal.SIGCONT)
+    try:
+        with pytest.raises(LrsweepError, match="does not answer; finished runs are kept; the same command goes on"):
+            run(spec, cluster=address, view=Looking(freeze), overrides=ENDLESS)
+    finally:
+        dask.started[0].send_signal(signal.SIGCONT)
+        os.kill(int(met.read_text()), signal.SIGKILL)
     assert limits[-1] == 1  # what was waited for at last; how long that takes is the machine's affair
 
 

@@ -104,7 +104,7 @@ def printing() -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr = unbuffered(sys.stderr)
+        sys.stderr = line_by_line(sys.stderr)
     try:
         try:
             yield
@@ -124,8 +124,8 @@ def printing() -> Iterator[None]:
         drop_unwritten()
 
 
-def unbuffered(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """The stream, line by line: what cannot be written is lost, and not tried again when a worker starts."""
+def line_by_line(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The stream, each line at once: what cannot be written is lost, and not tried again when a worker starts."""
     raw = io.FileIO(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(raw, encoding=stream.encoding, errors=stream.errors, line_buffering=True)
 

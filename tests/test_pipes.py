@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from lrsweep import sweep
 from lrsweep.cli import app
-from lrsweep.ending import unbuffered
+from lrsweep.ending import line_by_line
 from lrsweep.report.progress import progress
 
 TEXT = "{dataset: iris, width: [4, 8], optimizer: [sgd, adam], learning_rate: [0.01, 0.1], epochs: 2, seeds: 2}"
@@ -123,7 +123,7 @@ def test_a_line_of_talk_is_written_at_once() -> None:
     """So that the lines of several sweeps are whole in a log that they share."""
     read, write = os.pipe2(os.O_DIRECT)  # each write is a packet, and so is each read
     with os.fdopen(write, "w") as stream:
-        print("a line", file=unbuffered(stream), flush=True)
+        print("a line", file=line_by_line(stream), flush=True)
         assert os.read(read, 100) == b"a line\n"
     os.close(read)
 

@@ -19,7 +19,6 @@ _open: Counter[Path] = Counter()
 
 _opening = threading.Lock()
 
-
 PATIENCE = 60
 """Seconds after which it is told that another program is waited for."""
 
